@@ -1,0 +1,48 @@
+# Everything the project needs is installed by `make setup`; the other targets call it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_ARGS ?=
+
+.PHONY: setup demo test lint unit accuracy bench lock clean help
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Create .venv with the servicetime command from the hashed lock file
+
+$(STAMP): requirements/all.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "servicetime needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+demo: setup ## The main job, end to end, on real recorded input
+	$(BIN)/servicetime demo $(DEMO_ARGS)
+
+test: setup lint ## Lint, types, import rules, then unit, property and real-Kafka tests
+	$(BIN)/python -m pytest
+
+lint: setup ## Lint, types and import rules alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: setup ## Tests that need no broker
+	$(BIN)/python -m pytest --ignore tests/e2e
+
+accuracy: setup ## Detection quality for every simulated profile and the real data, beside its peers
+	$(BIN)/python -m benchmarks.accuracy
+
+bench: setup ## Speed beside its peers, as ratios
+	$(BIN)/python -m benchmarks.speed
+
+lock: ## Resolve the dependencies again (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q -o requirements/worker.txt
+	uv pip compile pyproject.toml --extra dev --extra peers --extra scale --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q -o requirements/all.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info demo-report.html

@@ -1,0 +1,1 @@
+"""How long the next one will take: training data, models, their proof and their predictions."""
