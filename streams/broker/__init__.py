@@ -1,4 +1,4 @@
-"""A Kafka broker for every machine: the configured one, one in Docker, or the embedded one (one JVM, no set-up)."""
+"""A Kafka broker for every machine: the configured one, one in Docker, or one embedded JVM."""
 
 from streams.broker.choice import Broker, choose_broker
 from streams.broker.embedded import EmbeddedBroker
