@@ -68,9 +68,10 @@ def choose_broker(
 ) -> Broker:
     """A broker that answers.
 
-    In this order: `bootstrap` (HOST:PORT, comma-separated) if given; the embedded broker below `data_dir` if it runs
-    already (`servicetime broker up`); one in Docker where an engine answers and testcontainers is installed (not if
-    `docker` is False); an embedded one, started on any free port. Raises BrokerError with what to do.
+    In this order: `bootstrap` (HOST:PORT, comma-separated) if given; the embedded broker below `data_dir` if
+    it runs already (`servicetime broker up`); one in Docker where an engine answers and testcontainers is
+    installed (not if `docker` is False); an embedded one, started on any free port. Raises BrokerError with
+    what to do.
     """
     if bootstrap:
         return _configured(bootstrap)

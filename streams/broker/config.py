@@ -26,6 +26,9 @@ SETTINGS: Final = {
     # A group starts at once, and may notice a dead member quickly.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # Started again after a crash, the broker waits until its former self has timed out.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     # Transactions left behind by a killed process end soon after their own timeout.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     # A small machine: few threads, and a cleaner that does not take a quarter of the heap.

@@ -34,7 +34,6 @@ SERVER_JVM: Final = (
     "-Xms64m",
     "-XX:+UseG1GC",
     "-XX:MaxGCPauseMillis=50",
-    "-Djava.awt.headless=true",
 )
 TOOL_JVM: Final = ("-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 QUIET_JVM: Final = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED")
@@ -42,10 +41,10 @@ QUIET_JVM: Final = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-ac
 
 
 class EmbeddedBroker:
-    """A real Kafka broker that keeps its data in `data_dir` and serves 127.0.0.1:`port` (None: any free port).
+    """A real Kafka broker that keeps data in `data_dir` and serves 127.0.0.1:`port` (None: any free port).
 
-    Data outlives `stop`, `kill` and a crash; a broker started again has the same address. The JVM ends with this
-    process, however that ends, unless `detached`.
+    Data outlives `stop`, `kill` and a crash; a broker started again has the same address. The JVM ends with
+    this process, however that ends, unless `detached`. `on_download` is told (files fetched, files to fetch).
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """HOST:PORT for clients. Raises BrokerError before the first start when any free port was asked for."""
+        """HOST:PORT for clients; known from the first start on, or at once when a port was asked for."""
         if self.port is None:
             raise BrokerError("the broker has no address before it is started")
         return f"{HOST}:{self.port}"

@@ -72,7 +72,7 @@ def class_path(
 
 
 def _fetch(name: str, *, pins: Pins, directory: Path, repositories: Mapping[str, str]) -> None:
-    """Put one file in place whole: two processes may do so at once, and an interruption leaves no half file."""
+    """Put one file in place whole: safe in two processes at once, and nothing half is left when interrupted."""
     reason = ""
     for _ in range(TRIES):
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=directory) as scratch:
