@@ -1,0 +1,194 @@
+"""Pings as they arrive, one or many a message, made into columns; the bad ones told apart from the good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from geofence.errors import InvalidPing, InvalidRecord
+from geofence.events import PingBatch
+from geofence.times import EARLIEST_MS, LATEST_MS, parse_time, parse_times, require_plausible
+from streams.records.reasons import UNREADABLE, reason_of
+
+
+class PingRecord(msgspec.Struct, gc=False):
+    """One ping of `gps-pings`. A negative accuracy, speed or heading is how phones say that it is unknown."""
+
+    driver_id: str
+    ts: str | int | float
+    lat: float
+    lon: float
+    accuracy_m: float | None = None
+    speed_mps: float | None = None
+    heading_deg: Annotated[float, msgspec.Meta(le=360)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadMessage:
+    """Why the message at `index`, or one ping of its array (`field` begins with `[k]`), is not used."""
+
+    index: int
+    reason: str
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPings:
+    """The good pings in order, the message each came from, and what was wrong with the others."""
+
+    batch: PingBatch
+    message_index: npt.NDArray[np.int64]
+    bad: list[BadMessage]
+
+
+_decode: Final = msgspec.json.Decoder(PingRecord | list[PingRecord]).decode
+_decode_one: Final = msgspec.json.Decoder(PingRecord).decode
+_decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def decode_pings(values: Sequence[bytes | None]) -> DecodedPings:
+    """Pings from messages that hold one ping or an array each.
+
+    Never raises on what the messages hold: a message, or a ping of an array, that cannot be used is in `bad`.
+    """
+    try:
+        decoded = [_decode(value) for value in values]  # type: ignore[arg-type]  # None raises TypeError
+    except UNREADABLE:
+        return _one_by_one(values)
+    if set(map(type, decoded)) == {PingRecord}:
+        singles: list[PingRecord] = decoded
+        return checked(singles, np.arange(len(singles)), None, [])
+    return _flattened(decoded)
+
+
+def _flattened(decoded: Sequence[PingRecord | list[PingRecord]]) -> DecodedPings:
+    arrays = [[d] if isinstance(d, PingRecord) else d for d in decoded]
+    counts = np.array([len(a) for a in arrays], dtype=np.int64)
+    message = np.repeat(np.arange(len(arrays)), counts)
+    element = np.arange(len(message)) - np.repeat(np.cumsum(counts) - counts, counts)
+    single = np.array([isinstance(d, PingRecord) for d in decoded], dtype=np.bool_)
+    element[np.repeat(single, counts)] = -1
+    bad = [BadMessage(i, "holds no ping", None) for i, a in enumerate(arrays) if not a]
+    return checked([ping for a in arrays for ping in a], message, element, bad)
+
+
+def _one_by_one(values: Sequence[bytes | None]) -> DecodedPings:
+    good: list[PingRecord] = []
+    message: list[int] = []
+    element: list[int] = []
+    bad: list[BadMessage] = []
+    for i, value in enumerate(values):
+        for k, part in _parts(value):
+            try:
+                good.append(_decode_one(part))
+                message.append(i)
+                element.append(k)
+            except UNREADABLE as error:
+                bad.append(_bad(i, k, *reason_of(error)))
+        if value is None or _is_empty_array(value):
+            bad.append(BadMessage(i, "holds no ping", None))
+    return checked(good, np.array(message, dtype=np.int64), np.array(element, dtype=np.int64), bad)
+
+
+def _parts(value: bytes | None) -> list[tuple[int, bytes]]:
+    """The pings of a message, each with its place in the array (-1: not an array)."""
+    if value is None:
+        return []
+    if value.lstrip()[:1] == b"[":
+        try:
+            return [(k, bytes(raw)) for k, raw in enumerate(_decode_array(value))]
+        except UNREADABLE:
+            pass
+    return [(-1, value)]
+
+
+def _is_empty_array(value: bytes) -> bool:
+    return b"".join(value.split()) == b"[]"
+
+
+def _bad(index: int, element: int, reason: str, field: str | None) -> BadMessage:
+    if element < 0:
+        return BadMessage(index, reason, field)
+    return BadMessage(index, reason, f"[{element}]" if field is None else f"[{element}].{field}")
+
+
+def checked(
+    pings: Sequence[PingRecord],
+    message: npt.NDArray[np.int64],
+    element: npt.NDArray[np.int64] | None,
+    bad: list[BadMessage],
+) -> DecodedPings:
+    """Columns of those pings that are possible on Earth and in our time; the others join `bad`."""
+    driver_ids = [p.driver_id for p in pings]
+    batch = PingBatch(
+        driver_ids=driver_ids,
+        ts_ms=parse_times([p.ts for p in pings]),
+        lat=np.array([p.lat for p in pings], dtype=np.float64),
+        lon=np.array([p.lon for p in pings], dtype=np.float64),
+        accuracy_m=_known([p.accuracy_m for p in pings]),
+        speed_mps=_known([p.speed_mps for p in pings]),
+    )
+    usable = usable_rows(batch)
+    if usable.all():
+        return DecodedPings(batch, message, _in_order(bad))
+    for row in np.flatnonzero(~usable).tolist():
+        place = -1 if element is None else int(element[row])
+        bad.append(_bad(int(message[row]), place, *_why(pings[row])))
+    return DecodedPings(select(batch, usable), message[usable], _in_order(bad))
+
+
+def usable_rows(batch: PingBatch) -> npt.NDArray[np.bool_]:
+    """Which rows have a driver, a place on Earth and a time that a phone can have sent."""
+    usable = (abs(batch.lat) <= 90) & (abs(batch.lon) <= 180)
+    usable &= (batch.ts_ms >= EARLIEST_MS) & (batch.ts_ms < LATEST_MS)
+    if "" in batch.driver_ids:
+        usable &= np.array([d != "" for d in batch.driver_ids], dtype=np.bool_)
+    return usable
+
+
+def select(batch: PingBatch, rows: npt.NDArray[np.bool_]) -> PingBatch:
+    """The rows of a batch for which the mask is true."""
+    return PingBatch(
+        driver_ids=[batch.driver_ids[i] for i in np.flatnonzero(rows).tolist()],
+        ts_ms=batch.ts_ms[rows],
+        lat=batch.lat[rows],
+        lon=batch.lon[rows],
+        accuracy_m=batch.accuracy_m[rows],
+        speed_mps=batch.speed_mps[rows],
+    )
+
+
+def require_ping(driver_id: str, ts: object, lat: float, lon: float) -> int:
+    """The time in ms of a ping that can be used; InvalidPing, naming the field, when it cannot."""
+    if not driver_id:
+        raise InvalidPing("is empty", "driver_id")
+    ts_ms = require_plausible(parse_time(ts, "ts"), "ts")
+    if not abs(lat) <= 90:
+        raise InvalidPing(f"{lat} is not between -90 and 90", "lat")
+    if not abs(lon) <= 180:
+        raise InvalidPing(f"{lon} is not between -180 and 180", "lon")
+    return ts_ms
+
+
+def _why(ping: PingRecord) -> tuple[str, str | None]:
+    try:
+        require_ping(ping.driver_id, ping.ts, ping.lat, ping.lon)
+    except InvalidRecord as error:
+        return error.reason, error.field
+    raise AssertionError(f"{ping} is usable")
+
+
+def _known(values: list[float | None]) -> npt.NDArray[np.float64]:
+    """NaN for what was not reported and for what is negative."""
+    if values.count(None) == len(values):
+        return np.full(len(values), np.nan)
+    column = np.array(values, dtype=np.float64)  # None becomes NaN
+    column[column < 0] = np.nan
+    return column
+
+
+def _in_order(bad: list[BadMessage]) -> list[BadMessage]:
+    return sorted(bad, key=lambda b: b.index)
