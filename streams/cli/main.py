@@ -10,7 +10,9 @@ import click
 
 from geofence.errors import ServicetimeError
 
-COMMANDS: Final[dict[str, tuple[str, str]]] = {}
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
+}
 """Name → (module with a click `command`, help in one line), in the order of `--help`."""
 
 EXAMPLES: Final = """\b

@@ -1,0 +1,10 @@
+"""Independent random streams: each thing simulated has its own, named by what it is, whatever is simulated beside it."""
+
+from zlib import crc32
+
+import numpy as np
+
+
+def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """A generator that depends on these arguments alone."""
+    return np.random.default_rng([seed, crc32(purpose.encode()), *numbers])
