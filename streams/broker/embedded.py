@@ -29,13 +29,11 @@ START_WITHIN_S: Final = 60.0
 PORT_TRIES: Final = 3
 """How often other free ports are tried when somebody was quicker to take them."""
 
-SERVER_JVM: Final = (
-    "-Xmx512m",
-    "-Xms64m",
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=50",
-)
-TOOL_JVM: Final = ("-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+QUICK_JVM: Final = "-XX:TieredStopAtLevel=1"
+"""Only the first of Java's two compilers: halves what a start costs, and a small broker needs no more."""
+
+SERVER_JVM: Final = ("-Xmx512m", "-Xms64m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=50", QUICK_JVM)
+TOOL_JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", QUICK_JVM)
 QUIET_JVM: Final = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED")
 """Keeps a current Java from warning about what Kafka's libraries do."""
 

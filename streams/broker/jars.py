@@ -72,7 +72,7 @@ def class_path(
 
 
 def _fetch(name: str, *, pins: Pins, directory: Path, repositories: Mapping[str, str]) -> None:
-    """Put one file in place whole: safe in two processes at once, and nothing half is left when interrupted."""
+    """Put one file in place whole: two processes may do so at once, and nothing is left half done."""
     reason = ""
     for _ in range(TRIES):
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=directory) as scratch:
@@ -110,6 +110,25 @@ def _repositories() -> dict[str, str]:
     from jgo.constants import MAVEN_CENTRAL_URL
 
     return {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
+
+
+def unreachable(within_s: float = 5.0) -> str | None:
+    """Why the archives cannot be fetched now; None when a repository answers."""
+    import requests
+
+    group, artifact, version = next(iter(pinned().sha256)).split(":")
+    path = f"{group.replace('.', '/')}/{artifact}/{version}/{artifact}-{version}.jar"
+    reason = "no repository configured"
+    for repository in _repositories().values():
+        try:
+            answer = requests.head(f"{repository}/{path}", timeout=within_s, allow_redirects=True)
+        except requests.RequestException as error:
+            reason = type(error).__name__
+        else:
+            if answer.ok:
+                return None
+            reason = f"HTTP status {answer.status_code}"
+    return reason
 
 
 def _file(name: str) -> str:

@@ -12,6 +12,8 @@ from geofence.errors import ServicetimeError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
+    "broker": ("streams.cli.broker", "Start, stop or look at this machine's own Apache Kafka."),
+    "doctor": ("streams.cli.doctor", "Tell what is missing on this machine and how to get it."),
 }
 """Name → (module with a click `command`, help in one line), in the order of `--help`."""
 
