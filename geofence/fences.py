@@ -1,16 +1,27 @@
 """Customer geofences and the live R-tree that finds those near a place."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import cos, hypot, radians
-from typing import Any
+from math import asin, cos, degrees, radians, sin
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
 from geofence.errors import InvalidFence
-from geofence.geometry import METRES_PER_DEGREE, LocalPlane, distance_m, wrap_degrees
+from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
+
+Floats = npt.NDArray[np.float64]
+
+NO_FACTS: Final[Mapping[str, Any]] = {}
+"""One for all fences without facts."""
+
+SLACK: Final = 1.05
+"""The R-tree is asked for that much more: flat-Earth errors of shapes up to 100 km stay below it."""
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees; east may exceed 180 where a shape crosses the antimeridian."""
@@ -33,7 +44,8 @@ class Fence:
     dwell_s: float | None = None
     valid_from_ms: int | None = None
     valid_to_ms: int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS)
+    _local: BaseGeometry | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.fence_id:
@@ -63,12 +75,33 @@ class Fence:
         """Metres from a place to the boundary: negative inside, positive outside."""
         if self.radius_m is not None:
             return distance_m(lat, lon, self.lat, self.lon) - self.radius_m
-        assert self.shape is not None
-        plane = LocalPlane(lat, lon)
-        local = shapely.transform(self.shape, lambda c: _to_plane(plane, c))
-        origin = shapely.Point(0.0, 0.0)
-        distance = float(local.boundary.distance(origin))
-        return -distance if local.contains(origin) else distance
+        return float(self.distances_m(np.array([lat]), np.array([lon]))[0])
+
+    def distances_m(self, lat: Floats, lon: Floats) -> Floats:
+        """`distance_m` of many places at once."""
+        if self.radius_m is not None:
+            return _haversines_m(lat, lon, self.lat, self.lon) - self.radius_m
+        east = ((lon - self.lon + 180.0) % 360.0 - 180.0) * self._metres_per_lon()
+        places = shapely.points(east, (lat - self.lat) * METRES_PER_DEGREE)
+        area = self._in_plane()
+        away: Floats = shapely.distance(shapely.boundary(area), places)
+        return np.where(shapely.contains(area, places), -away, away)
+
+    def _in_plane(self) -> BaseGeometry:
+        """The shape in metres about lat, lon; made once."""
+        if self._local is None:
+            assert self.shape is not None
+            west, _, east, _ = self.shape.bounds
+            turns = 360.0 * round(((west + east) / 2 - self.lon) / 360.0)
+            origin = np.array([self.lon + turns, self.lat])
+            scale = np.array([self._metres_per_lon(), METRES_PER_DEGREE])
+            local = shapely.transform(self.shape, lambda lon_lat: (lon_lat - origin) * scale)
+            shapely.prepare(local)
+            object.__setattr__(self, "_local", local)
+        return self._local
+
+    def _metres_per_lon(self) -> float:
+        return METRES_PER_DEGREE * max(cos(radians(self.lat)), 1e-6)
 
     def valid_at(self, ts_ms: int) -> bool:
         """Whether the fence stands at that time; `valid_to` itself is outside."""
@@ -78,38 +111,45 @@ class Fence:
 
 
 def box_around(lat: float, lon: float, radius_m: float) -> Box:
-    """A box that holds the circle of that radius."""
-    d_lat = radius_m / METRES_PER_DEGREE
-    d_lon = d_lat / max(cos(radians(min(89.9, abs(lat) + d_lat))), 1e-6)
+    """A box that holds the circle of that radius; all longitudes where it comes near a pole."""
+    d_lat = radius_m / METRES_PER_DEGREE * (1 + 1e-9)
+    if abs(lat) + d_lat >= 89.9:
+        return -180.0, lat - d_lat, 180.0, lat + d_lat
+    d_lon = degrees(asin(sin(radians(d_lat)) / cos(radians(lat))))
     return lon - d_lon, lat - d_lat, lon + d_lon, lat + d_lat
 
 
-def _to_plane(plane: LocalPlane, lon_lat: Any) -> Any:
-    flat = lon_lat.copy()
-    for i, (lon, lat) in enumerate(lon_lat):
-        flat[i] = plane.to_plane(lat, lon)
-    return flat
+def _haversines_m(lat: Floats, lon: Floats, to_lat: float, to_lon: float) -> Floats:
+    a = np.sin(np.radians(lat - to_lat) / 2) ** 2
+    a += np.cos(np.radians(lat)) * cos(radians(to_lat)) * np.sin(np.radians(lon - to_lon) / 2) ** 2
+    away: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(a)))
+    return away
 
 
 class FenceSet:
-    """All fences there are, each with its versions over time, in an R-tree that changes live."""
+    """All fences there are, each with its versions over time, in an R-tree that changes live.
+
+    A fence that goes leaves its box in the tree, which is built anew when half of it is such leavings: taking
+    boxes out of a tree packed in bulk costs a hundred times as much.
+    """
 
     def __init__(self, fences: Iterable[Fence] = ()) -> None:
-        self._versions: dict[str, list[Fence]] = {}
-        self._numbers: dict[str, list[int]] = {}
-        self._by_number: dict[int, Fence] = {}
-        self._of_customer: dict[str, set[str]] = {}
-        self._next = 0
-        self._tree = index.Index(self._bulk(fences), interleaved=True) if fences else index.Index()
+        self._fences: list[Fence | None] = []  # by number; None has gone
+        self._numbers: dict[str, tuple[int, ...]] = {}  # by fence id: its versions
+        self._of_customer: dict[str, tuple[str, ...]] = {}
+        self._gone = 0
+        for fence in fences:
+            self._register(fence)
+        self._tree = self._build()
 
     def __len__(self) -> int:
-        return len(self._versions)
+        return len(self._numbers)
 
     def __iter__(self) -> Iterator[Fence]:
-        return iter(self._by_number.values())
+        return (f for f in self._fences if f is not None)
 
     def __contains__(self, fence_id: str) -> bool:
-        return fence_id in self._versions
+        return fence_id in self._numbers
 
     def put(self, fence: Fence) -> None:
         """Add a fence or a version of it.
@@ -117,31 +157,31 @@ class FenceSet:
         A version without `valid_from` replaces all others; one with it stands beside the earlier ones and
         holds from then on; the same `valid_from` replaces that version.
         """
-        if fence.valid_from_ms is None:
-            self.remove(fence.fence_id)
-        else:
-            for old in self._versions.get(fence.fence_id, []):
-                if old.valid_from_ms == fence.valid_from_ms:
-                    self._drop(old)
-                    break
         number = self._register(fence)
         for box in _split(fence.box()):
             self._tree.insert(number, box)
+        self._tidy()
 
     def remove(self, fence_id: str) -> None:
         """Take away every version of a fence; an unknown id is ignored."""
-        for fence in list(self._versions.get(fence_id, [])):
-            self._drop(fence)
+        for number in self._numbers.get(fence_id, ()):
+            self._drop(number)
+        self._tidy()
 
     def get(self, fence_id: str, ts_ms: int) -> Fence | None:
-        """The version of a fence that holds at that time."""
-        versions = [f for f in self._versions.get(fence_id, []) if f.valid_at(ts_ms)]
+        """The version of a fence that holds at that time: the latest to begin of those valid then."""
+        versions = [f for f in self.versions(fence_id) if f.valid_at(ts_ms)]
         return max(versions, key=_from) if versions else None
+
+    def versions(self, fence_id: str) -> list[Fence]:
+        """All versions of a fence, in the order they came."""
+        found = (self._fences[n] for n in self._numbers.get(fence_id, ()))
+        return [f for f in found if f is not None]
 
     def of_customer(self, customer_id: str, ts_ms: int) -> list[Fence]:
         """The fences of a customer that hold at that time, by fence id."""
         found = (self.get(i, ts_ms) for i in sorted(self._of_customer.get(customer_id, ())))
-        return [f for f in found if f is not None]
+        return [f for f in found if f is not None and f.customer_id == customer_id]
 
     def near(self, lat: float, lon: float, within_m: float, ts_ms: int) -> list[tuple[Fence, float]]:
         """Fences whose boundary is at most `within_m` from a place (or around it), with that signed distance.
@@ -149,7 +189,7 @@ class FenceSet:
         Sorted by distance, then fence id.
         """
         found = []
-        for fence in self.in_box(box_around(lat, lon, within_m), ts_ms):
+        for fence in self.in_box(box_around(lat, lon, within_m * SLACK + 0.01), ts_ms):
             distance = fence.distance_m(lat, lon)
             if distance <= within_m:
                 found.append((fence, distance))
@@ -158,38 +198,59 @@ class FenceSet:
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
         numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
-        fences = (self._by_number[n] for n in numbers)
-        return sorted(
-            (f for f in fences if f.valid_at(ts_ms) and self.get(f.fence_id, ts_ms) is f),
-            key=lambda f: f.fence_id,
-        )
-
-    def _bulk(self, fences: Iterable[Fence]) -> Iterator[tuple[int, Box, None]]:
-        latest: dict[tuple[str, int | None], Fence] = {(f.fence_id, f.valid_from_ms): f for f in fences}
-        for fence in latest.values():
-            number = self._register(fence)
-            for box in _split(fence.box()):
-                yield number, box, None
+        there = [f for f in map(self._fences.__getitem__, numbers) if f is not None]
+        return sorted((f for f in there if self.get(f.fence_id, ts_ms) is f), key=lambda f: f.fence_id)
 
     def _register(self, fence: Fence) -> int:
-        number = self._next
-        self._next += 1
-        self._by_number[number] = fence
-        self._versions.setdefault(fence.fence_id, []).append(fence)
-        self._numbers.setdefault(fence.fence_id, []).append(number)
-        self._of_customer.setdefault(fence.customer_id, set()).add(fence.fence_id)
+        for number in self._numbers.get(fence.fence_id, ()):
+            old = self._fences[number]
+            if old is not None and fence.valid_from_ms in (None, old.valid_from_ms):
+                self._drop(number)
+        number = len(self._fences)
+        self._fences.append(fence)
+        self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)
+        fence_ids = self._of_customer.get(fence.customer_id, ())
+        if fence.fence_id not in fence_ids:
+            self._of_customer[fence.customer_id] = (*fence_ids, fence.fence_id)
         return number
 
-    def _drop(self, fence: Fence) -> None:
-        versions, numbers = self._versions[fence.fence_id], self._numbers[fence.fence_id]
-        at = versions.index(fence)
-        for box in _split(fence.box()):
-            self._tree.delete(numbers[at], box)
-        del self._by_number[numbers[at]], versions[at], numbers[at]
-        if not any(f.customer_id == fence.customer_id for f in versions):
-            self._of_customer[fence.customer_id].discard(fence.fence_id)
-        if not versions:
-            del self._versions[fence.fence_id], self._numbers[fence.fence_id]
+    def _drop(self, number: int) -> None:
+        fence = self._fences[number]
+        assert fence is not None
+        self._fences[number] = None
+        self._gone += 1
+        _take(self._numbers, fence.fence_id, number)
+        if all(f.customer_id != fence.customer_id for f in self.versions(fence.fence_id)):
+            _take(self._of_customer, fence.customer_id, fence.fence_id)
+
+    def _tidy(self) -> None:
+        if self._gone > 100 and self._gone > len(self._fences) / 2:
+            self._tree = self._build()
+
+    def _build(self) -> Any:
+        """A tree of the fences there are, numbered anew without holes."""
+        self._fences = [f for f in self._fences if f is not None]
+        self._gone = 0
+        self._numbers = {}
+        numbers, corners = array("q"), array("d")
+        for number, fence in enumerate(self):
+            self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)
+            for box in _split(fence.box()):
+                numbers.append(number)
+                corners.extend(box)
+        if not numbers:
+            return index.Index()
+        boxes = np.frombuffer(corners).reshape(-1, 4)
+        return index.Index((np.frombuffer(numbers, np.int64), boxes[:, :2].copy(), boxes[:, 2:].copy()))
+
+
+def _take(tuples: dict[str, tuple[Any, ...]], key: str, item: Any) -> None:
+    """Take an item out of the tuple of a key, and the key when nothing is left."""
+    left = tuple(i for i in tuples[key] if i != item)
+    if left:
+        tuples[key] = left
+    else:
+        del tuples[key]
 
 
 def _from(fence: Fence) -> float:
@@ -205,10 +266,3 @@ def _split(box: Box) -> list[Box]:
     if west_in <= east_in:
         return [(west_in, south, east_in, north)]
     return [(west_in, south, 180.0, north), (-180.0, south, east_in, north)]
-
-
-def span_m(box: Box) -> float:
-    """Length of a box's diagonal."""
-    west, south, east, north = box
-    mid = (south + north) / 2
-    return hypot((east - west) * cos(radians(mid)), north - south) * METRES_PER_DEGREE

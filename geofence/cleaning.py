@@ -1,0 +1,188 @@
+"""Which fixes of a track to believe: teleports, spikes, stale and inaccurate positions are set aside."""
+
+from math import hypot
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float64]
+Marks = npt.NDArray[np.uint8]
+
+GOOD, INACCURATE, SAME_TIME, SPIKE, STALE, BEFORE = range(6)
+
+MAX_SPEED_MPS = 60.0  # faster than any delivery vehicle
+SPIKE_SPEED_MPS = 12.0  # both legs of an out-and-back this fast make it a spike
+SPIKE_RATIO = 3.0  # ... when they are this much longer than the way between their ends
+SUSPECTS = 6  # so many fixes that agree with each other overrule the one before them
+STALE_RUN_MAX_S = 45.0
+LOOK_AHEAD_S = 60.0  # no mark depends on anything later than this
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def mark(
+    t: Floats, x: Floats, y: Floats, accuracy_m: Floats, speed_mps: Floats, worst_m: float, trusted: int
+) -> Any:
+    """A mark for each fix of a track sorted by time (seconds, metres): GOOD or why not.
+
+    `trusted` is a fix known to be good, from which the track is followed (-1: from the first); marks before
+    it mean nothing. No mark depends on fixes later than `LOOK_AHEAD_S` and the next one.
+    """
+    n = len(t)
+    marks = np.zeros(n, np.uint8)
+    for i in range(n):
+        if accuracy_m[i] > worst_m:
+            marks[i] = INACCURATE
+    _one_fix_a_time(t, x, y, accuracy_m, marks, trusted)
+    _set_aside_stale(t, x, y, speed_mps, marks)
+    _set_aside_spikes(t, x, y, marks, trusted)
+    return marks
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: Marks, trusted: int) -> None:
+    """Of several fixes for one time keep the most accurate, or the one nearest to the fix before."""
+    last = trusted
+    i = 0
+    if trusted >= 0:
+        for k in range(len(t)):
+            if t[k] == t[trusted] and k != trusted:
+                marks[k] = SAME_TIME
+        i = trusted
+        while i < len(t) and t[i] == t[trusted]:
+            i += 1
+    while i < len(t):
+        j = i
+        while j < len(t) and t[j] == t[i]:
+            j += 1
+        if j - i > 1:
+            best = -1
+            best_cost = 0.0
+            for k in range(i, j):
+                if marks[k] != GOOD:
+                    continue
+                cost = accuracy_m[k] if accuracy_m[k] == accuracy_m[k] else 20.0
+                if last >= 0:
+                    cost += hypot(x[k] - x[last], y[k] - y[last])
+                if best < 0 or cost < best_cost:
+                    best, best_cost = k, cost
+            for k in range(i, j):
+                if marks[k] == GOOD and k != best:
+                    marks[k] = SAME_TIME
+        for k in range(i, j):
+            if marks[k] == GOOD:
+                last = k
+        i = j
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: Marks) -> None:
+    """A phone that repeats its last position while the vehicle moves: the repeats are set aside.
+
+    Seen by the reported speed, or by the jump at the end that only the whole run's time explains.
+    """
+    n = len(t)
+    first = 0
+    while first < n - 1:
+        end = first + 1
+        while end < n and (x[end] == x[first] and y[end] == y[first]):
+            end += 1
+        if end - first > 1:
+            moving = False
+            for k in range(first + 1, end):
+                if speed_mps[k] > 4.0 and marks[k] == GOOD:
+                    marks[k] = STALE
+            if end < n and t[end - 1] - t[first] <= STALE_RUN_MAX_S:
+                jump = hypot(x[end] - x[first], y[end] - y[first])
+                if jump > 1.8 * 20.0 * max(t[end] - t[end - 1], 1.0) and jump < 25.0 * (t[end] - t[first]):
+                    moving = True
+            if moving:
+                for k in range(first + 1, end):
+                    if marks[k] == GOOD:
+                        marks[k] = STALE
+        first = end
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: int) -> None:
+    """Fixes that no vehicle could reach and return from: alone or a few together."""
+    n = len(t)
+    last = trusted
+    i = trusted + 1
+    while i < n:
+        if marks[i] != GOOD:
+            i += 1
+            continue
+        if last < 0:
+            if _first_is_out(t, x, y, marks, i):
+                marks[i] = SPIKE
+            else:
+                last = i
+            i += 1
+            continue
+        out = hypot(x[i] - x[last], y[i] - y[last])
+        speed_out = out / max(t[i] - t[last], 0.5)
+        if speed_out < SPIKE_SPEED_MPS or out < 30.0:
+            last = i
+            i += 1
+            continue
+        back = _return_index(t, x, y, marks, last, i)
+        if back > 0:
+            for k in range(i, back):
+                if marks[k] == GOOD:
+                    marks[k] = SPIKE
+            i = back
+        else:
+            last = i
+            i += 1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool:
+    """Whether the first fix is out of reach of those after it, which agree among themselves."""
+    n = len(t)
+    previous = i
+    seen = 0
+    for k in range(i + 1, n):
+        if marks[k] != GOOD:
+            continue
+        speed = hypot(x[k] - x[previous], y[k] - y[previous]) / max(t[k] - t[previous], 0.5)
+        if previous == i and speed <= MAX_SPEED_MPS:
+            return False
+        if previous != i and speed > MAX_SPEED_MPS:
+            return False
+        previous = k
+        seen += 1
+        if seen >= 3:
+            return True
+        if t[k] - t[i] > LOOK_AHEAD_S:
+            return False
+    return False
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> int:
+    """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby."""
+    n = len(t)
+    leg_out = hypot(x[i] - x[last], y[i] - y[last])
+    impossible = leg_out / max(t[i] - t[last], 0.5) > MAX_SPEED_MPS
+    looked = 0
+    previous = i
+    for k in range(i + 1, n):
+        if marks[k] != GOOD:
+            continue
+        looked += 1
+        if looked > SUSPECTS or (looked > 1 and t[k] - t[i] > LOOK_AHEAD_S):
+            return -1
+        leg_back = hypot(x[k] - x[previous], y[k] - y[previous])
+        speed_back = leg_back / max(t[k] - t[previous], 0.5)
+        across = hypot(x[k] - x[last], y[k] - y[last])
+        reachable = across / max(t[k] - t[last], 0.5) < (MAX_SPEED_MPS if impossible else SPIKE_SPEED_MPS)
+        ratio = (leg_out + leg_back) / max(across, 1.0)
+        if speed_back > SPIKE_SPEED_MPS and reachable and ratio > SPIKE_RATIO:
+            return k
+        if impossible and reachable and speed_back > MAX_SPEED_MPS:
+            return k
+        previous = k
+    return -1

@@ -1,0 +1,135 @@
+"""Detection for many drivers: pings, fences, routes and device events in; records and events out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from geofence import state
+from geofence.driver import Driver
+from geofence.events import Output, PingBatch
+from geofence.fences import Fence, FenceSet
+from geofence.routes import Route
+from geofence.rules import Rules
+from geofence.state import StateDelta
+from geofence.track import COLUMNS
+
+__all__ = ["Counters", "Engine", "StateDelta"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """How the pings fed so far ended: each in exactly one."""
+
+    used: int = 0
+    duplicate: int = 0
+    too_late: int = 0
+
+
+class Engine:
+    """Feeds pings to their drivers and collects what they tell.
+
+    The final records (highest revision of each visit) follow from the set of pings, fences and routes alone.
+    """
+
+    def __init__(self, rules: Rules | None = None, fences: FenceSet | None = None) -> None:
+        self.rules = Rules() if rules is None else rules
+        self.fences = FenceSet() if fences is None else fences
+        self.counters = Counters()
+        self._drivers: dict[str, Driver] = {}
+        self._dirty: set[str] = set()
+        self._forgotten: dict[str, StateDelta] = {}
+
+    def put_fence(self, fence: Fence) -> list[Output]:
+        """Add or replace a fence (see `FenceSet.put`); days that touch it are worked through again."""
+        self.fences.put(fence)
+        return []
+
+    def remove_fence(self, fence_id: str) -> list[Output]:
+        """Take a fence away; what was told of it stays told."""
+        self.fences.remove(fence_id)
+        return []
+
+    def put_route(self, route: Route) -> list[Output]:
+        """Add a route, or replace the one with its id; returns what changes by it."""
+        driver = self._driver(route.driver_id)
+        driver.put_route(route)
+        self._dirty.add(route.driver_id)
+        return driver.work() if driver.days else []
+
+    def feed(self, pings: PingBatch) -> list[Output]:
+        """Take pings in, in any order; returns what has settled."""
+        outputs: list[Output] = []
+        for driver_id, rows in _by_driver(pings):
+            driver = self._driver(driver_id)
+            taken = driver.take(rows)
+            self.counters.used += taken.used
+            self.counters.duplicate += taken.duplicate
+            self.counters.too_late += taken.too_late
+            if taken.used:
+                self._dirty.add(driver_id)
+            if driver.due():
+                outputs += driver.work()
+        return outputs
+
+    def settle(self, driver_ids: Iterable[str] | None = None) -> list[Output]:
+        """The data of these drivers (default: all) ends here; tells all that is open. More may still come."""
+        outputs: list[Output] = []
+        for driver_id in sorted(self._drivers) if driver_ids is None else driver_ids:
+            driver = self._drivers.get(driver_id)
+            if driver is not None and driver.days:
+                told = driver.settle()
+                outputs += told
+                self._dirty.add(driver_id)
+        return outputs
+
+    def take_dirty(self) -> dict[str, StateDelta]:
+        """What to persist since the last call, by driver."""
+        changed = self._forgotten
+        self._forgotten = {}
+        for driver_id in sorted(self._dirty):
+            driver = self._drivers.get(driver_id)
+            if driver is not None:
+                changed[driver_id] = state.delta(driver)
+        self._dirty.clear()
+        return changed
+
+    def restore(self, driver_id: str, head: bytes, chunks: Mapping[int, bytes]) -> None:
+        """Bring a driver back from what `take_dirty` gave."""
+        driver = Driver(driver_id, self.fences, self.rules)
+        state.restore(driver, head, chunks)
+        self._drivers[driver_id] = driver
+
+    def forget(self, driver_id: str) -> None:
+        """Drop all that is known of a driver; the next `take_dirty` deletes what was persisted."""
+        driver = self._drivers.pop(driver_id, None)
+        if driver is not None:
+            self._forgotten[driver_id] = state.deletion(driver)
+        self._dirty.discard(driver_id)
+
+    def drivers(self) -> Iterable[str]:
+        """Ids of all drivers known."""
+        return self._drivers.keys()
+
+    def last_seen_ms(self, driver_id: str) -> int:
+        """Time of a driver's newest ping, 0 for an unknown driver."""
+        driver = self._drivers.get(driver_id)
+        return 0 if driver is None else driver.newest_ms
+
+    def _driver(self, driver_id: str) -> Driver:
+        driver = self._drivers.get(driver_id)
+        if driver is None:
+            driver = self._drivers[driver_id] = Driver(driver_id, self.fences, self.rules)
+        return driver
+
+
+def _by_driver(pings: PingBatch) -> Iterable[tuple[str, "np.ndarray[tuple[int, int], np.dtype[np.float64]]"]]:
+    """The pings of each driver as rows of a track, drivers in order of first appearance."""
+    rows = np.empty((len(pings), COLUMNS))
+    rows[:, 0], rows[:, 1], rows[:, 2] = pings.ts_ms, pings.lat, pings.lon
+    rows[:, 3], rows[:, 4] = pings.accuracy_m, pings.speed_mps
+    places: dict[str, list[int]] = {}
+    for i, driver_id in enumerate(pings.driver_ids):
+        places.setdefault(driver_id, []).append(i)
+    for driver_id, at in places.items():
+        yield driver_id, rows[at]

@@ -1,0 +1,132 @@
+"""Standing or driving: a two-state hidden Markov model over the steps of a track, decoded by Viterbi.
+
+Each fix is taken while the vehicle stands (the driver may walk) or drives. A step between two fixes is scored
+by how well its length fits: standing keeps it within GPS noise and walking distance, driving makes it long, and
+a step that holds an arrival or a departure lies between. Long steps may also hide a whole stop or a whole move.
+(Viterbi 1967; Rabiner 1989.)
+"""
+
+from math import log, pi, sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float64]
+
+DRIVE, STAND = 0, 1
+
+# What a step between two fixes may be, beyond its end states.
+PLAIN, HIDDEN_MOVE, HIDDEN_STOP = 0, 1, 2
+
+SWITCH_PER_S = 1.0 / 90.0  # arrivals and departures per second, in town
+WALK_MPS = 0.8  # a walking driver, one axis
+WALK_REACH_M = 25.0  # how far from the van walks lead, one axis
+DRIVE_MPS = 7.0  # a driving van, one axis
+SPEED_STAND_MPS = 0.9
+SPEED_DRIVE_MPS = 9.0
+SPEED_WEIGHT = 0.8  # reported speed and displacement tell partly the same
+HIDDEN_STOP_MIN_S = 45.0
+HIDDEN_MOVE_MIN_S = 12.0
+OUTLIER = 1e-4  # share of steps that fit nothing
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _gauss2(d: float, scale: float) -> float:
+    """Log density of a step of length d under an isotropic normal, with a floor for outliers."""
+    return log((1.0 - OUTLIER) * np.exp(-0.5 * (d / scale) ** 2) / (2 * pi * scale * scale) + OUTLIER * 1e-5)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def step_scores(d: float, dt: float, noise_m: float) -> Any:
+    """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop."""
+    dt = max(dt, 0.5)
+    walk = min(WALK_MPS * dt, WALK_REACH_M)
+    drive = DRIVE_MPS * dt
+    still = sqrt(noise_m * noise_m + walk * walk)
+    switch = 1.0 - np.exp(-SWITCH_PER_S * dt)
+    stand = _gauss2(d, still) + log(1.0 - 0.98 * switch)
+    half = _gauss2(d, sqrt(still * still + 0.25 * drive * drive)) + log(switch)
+    both = _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
+    move = -1e9
+    stop = -1e9
+    if dt >= HIDDEN_MOVE_MIN_S:
+        move = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
+    if dt >= HIDDEN_STOP_MIN_S:
+        stop = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
+    return stand, half, both, move, stop
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def speed_scores(speed_mps: float) -> Any:
+    """Log scores of a reported speed while standing and while driving; zero when not reported."""
+    if speed_mps != speed_mps:
+        return 0.0, 0.0
+    stand = -0.5 * (speed_mps / SPEED_STAND_MPS) ** 2 - log(SPEED_STAND_MPS)
+    drive = -0.5 * (speed_mps / SPEED_DRIVE_MPS) ** 2 - log(SPEED_DRIVE_MPS)
+    return SPEED_WEIGHT * max(stand, -12.0), SPEED_WEIGHT * drive
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int) -> Any:
+    """States and step kinds of a track, and up to where they are final.
+
+    `start` is DRIVE, STAND or -1 (unknown) for the first fix. Returns (state of each fix, kind of the step
+    that ends at each fix, n): whatever comes later, the first n fixes keep their states.
+    """
+    n = len(t)
+    states = np.zeros(n, np.uint8)
+    kinds = np.zeros(n, np.uint8)
+    if n == 0:
+        return states, kinds, 0
+    back = np.zeros((n, 2), np.uint8)
+    how = np.zeros((n, 2), np.uint8)
+    s, d = speed_scores(speed_mps[0])
+    stand = s if start != DRIVE else -1e9
+    drive = d if start != STAND else -1e9
+    for i in range(1, n):
+        step = sqrt((x[i] - x[i - 1]) ** 2 + (y[i] - y[i - 1]) ** 2)
+        noise = sqrt(noise_m[i] ** 2 + noise_m[i - 1] ** 2)
+        ss, half, dd, move, stop = step_scores(step, t[i] - t[i - 1], noise)
+        if move > ss:
+            ss = move
+            how[i, STAND] = HIDDEN_MOVE
+        if stop > dd:
+            dd = stop
+            how[i, DRIVE] = HIDDEN_STOP
+        s, d = speed_scores(speed_mps[i])
+        if stand + ss >= drive + half:
+            new_stand = stand + ss
+            back[i, STAND] = STAND
+        else:
+            new_stand = drive + half
+            back[i, STAND] = DRIVE
+            how[i, STAND] = PLAIN
+        if drive + dd >= stand + half:
+            new_drive = drive + dd
+            back[i, DRIVE] = DRIVE
+        else:
+            new_drive = stand + half
+            back[i, DRIVE] = STAND
+            how[i, DRIVE] = PLAIN
+        stand, drive = new_stand + s, new_drive + d
+    final = _merge_index(back)
+    state = STAND if stand > drive else DRIVE
+    for i in range(n - 1, -1, -1):
+        states[i] = state
+        kinds[i] = how[i, state]
+        state = back[i, state]
+    return states, kinds, final
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _merge_index(back: npt.NDArray[np.uint8]) -> int:
+    """How many leading fixes have the same state on both surviving paths."""
+    n = len(back)
+    a, b = 0, 1
+    for i in range(n - 1, 0, -1):
+        a, b = back[i, a], back[i, b]
+        if a == b:
+            return i
+    return 0

@@ -1,0 +1,41 @@
+"""The stops that a driver's routes plan, numbered in order, as the assignment of standstills needs them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from geofence.routes import Route, Stop
+
+EARLY_MS = 4 * 3_600_000  # a driver may begin so long before the plan
+LATE_MS = 14 * 3_600_000  # ... and a plan without an end holds so long
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStop:
+    """A stop with its number in the plan and the route it belongs to."""
+
+    number: int
+    route_id: str
+    stop: Stop
+
+
+class Plan:
+    """The stops of the routes that cover a working day; falsy when there are none."""
+
+    def __init__(self, routes: Iterable[Route], from_ms: int, to_ms: int) -> None:
+        self.stops: list[PlannedStop] = []
+        self.of_customer: dict[str, list[PlannedStop]] = {}
+        covering = (r for r in routes if covers(r, from_ms, to_ms))
+        for route in sorted(covering, key=lambda r: (r.starts_ms, r.route_id)):
+            for stop in route.stops:
+                planned = PlannedStop(len(self.stops), route.route_id, stop)
+                self.stops.append(planned)
+                self.of_customer.setdefault(stop.customer_id, []).append(planned)
+
+    def __bool__(self) -> bool:
+        return bool(self.stops)
+
+
+def covers(route: Route, from_ms: int, to_ms: int) -> bool:
+    """Whether the route's day meets that span."""
+    end = route.ends_ms if route.ends_ms is not None else route.starts_ms + LATE_MS
+    return route.starts_ms - EARLY_MS <= to_ms and end + EARLY_MS >= from_ms

@@ -1,0 +1,261 @@
+"""Where and when a vehicle stood: intervals with best estimates and bounds, cut out of a decoded track."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+BRAKE_MPS2 = 1.8  # comfortable braking and pulling away
+CRUISE_MPS = 8.0  # when the track tells no speed
+ROAD_FACTOR = 1.2  # roads are longer than the straight line
+WALKING_MPS = 2.2  # steps faster than this (after noise) are the van's
+WALK_AWAY_M = 10.0  # so far from the van the driver is at the door
+SEARCH_MPS = 4.2
+SEARCH_REACH_M = 150.0
+RUN_COLUMNS = 17
+CRUISE_WITHIN_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """One time the vehicle stood; positions are metres east and north in the plane of its track.
+
+    `park` is where the van stands, `door` where the driver spent the time away from it (equal to `park` when
+    no walk shows). `first`, `last` number believed fixes; a stop hidden between two of them has first > last.
+    """
+
+    first: int
+    last: int
+    arrived_ms: int
+    departed_ms: int
+    arrived_between_ms: tuple[int, int]
+    departed_between_ms: tuple[int, int]
+    search_ms: int
+    park: tuple[float, float]
+    door: tuple[float, float]
+    walked: bool
+    pings: int
+    max_gap_s: float
+    hidden: bool
+    open_ended: bool
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def travel_s(d: float, speed_mps: float) -> float:
+    """Seconds to cover the last d metres to a halt: braking alone when near, cruise before it when far."""
+    brake = speed_mps * speed_mps / (2 * BRAKE_MPS2)
+    if d <= brake:
+        return sqrt(2 * d / BRAKE_MPS2)
+    return (d - brake) / speed_mps + speed_mps / BRAKE_MPS2
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _step(x: Floats, y: Floats, a: int, b: int) -> float:
+    return sqrt((x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _cruise(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: int) -> float:
+    """Speed of the few driving steps next to row `at`, towards `direction` (-1 before, 1 after)."""
+    length = 0.0
+    time = 0.0
+    k = at
+    for _ in range(8):
+        m = k + direction
+        if (
+            m < 0
+            or m >= len(t)
+            or states[m] != DRIVE
+            or states[k] != DRIVE
+            or abs(t[m] - t[at]) > CRUISE_WITHIN_S
+        ):
+            break
+        d = _step(x, y, k, m)
+        dt = abs(t[m] - t[k])
+        if d > 2.0 * dt:
+            length += d
+            time += dt
+        k = m
+    if time < 4.0:
+        return CRUISE_MPS
+    return min(max(length / time, 4.0), 30.0)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def find_runs(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, kinds: Bytes, begin: int
+) -> Any:
+    """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
+    n = len(t)
+    runs = 0
+    for i in range(begin, n):
+        starts = states[i] == STAND and (i == begin or states[i - 1] == DRIVE or kinds[i] == HIDDEN_MOVE)
+        runs += starts or kinds[i] == HIDDEN_STOP
+    out = np.empty((runs, RUN_COLUMNS), np.float64)
+    count = 0
+    i = begin
+    while i < n:
+        if states[i] == DRIVE:
+            if i > 0 and kinds[i] == HIDDEN_STOP and states[i - 1] == DRIVE:
+                _hidden_stop(t, x, y, states, i, out[count])
+                count += 1
+            i += 1
+            continue
+        j = i
+        while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
+            j += 1
+        _describe(t, x, y, noise_m, states, i, j, out[count])
+        count += 1
+        i = j + 1
+    return out[:count]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Floats) -> None:
+    """A stop between two fixes that both drive: what the way between them does not explain is standing."""
+    d = _step(x, y, i - 1, i)
+    before = _cruise(t, x, y, states, i - 1, -1)
+    after = _cruise(t, x, y, states, i, 1)
+    half = 0.5 * d * ROAD_FACTOR
+    arrive = min(t[i - 1] + travel_s(half, before), 0.5 * (t[i - 1] + t[i]))
+    depart = max(t[i] - travel_s(half, after), arrive)
+    row[0], row[1] = i, i - 1
+    row[2], row[3] = arrive, depart
+    row[4], row[5], row[6], row[7] = t[i - 1], t[i], t[i - 1], t[i]
+    row[8] = 0.0
+    row[9], row[10] = 0.5 * (x[i] + x[i - 1]), 0.5 * (y[i] + y[i - 1])
+    row[11], row[12] = row[9], row[10]
+    row[13] = 0.0
+    row[14] = t[i] - t[i - 1]
+    row[15] = 1.0
+    row[16] = i + 1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _trim(t: Floats, x: Floats, y: Floats, noise_m: Floats, i: int, j: int) -> Any:
+    """Rows i..j without the leading and trailing steps that are too fast for a walker."""
+    a = i
+    while a < j:
+        d = _step(x, y, a, a + 1) - 0.7 * (noise_m[a] + noise_m[a + 1])
+        if d / (t[a + 1] - t[a]) <= WALKING_MPS:
+            break
+        a += 1
+    b = j
+    while b > a:
+        d = _step(x, y, b, b - 1) - 0.7 * (noise_m[b] + noise_m[b - 1])
+        if d / (t[b] - t[b - 1]) <= WALKING_MPS:
+            break
+        b -= 1
+    return a, b
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _describe(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, i: int, j: int, row: Floats
+) -> None:
+    """Times, places and evidence of the standing rows i..j."""
+    n = len(t)
+    a, b = _trim(t, x, y, noise_m, i, j)
+    edge_start = a == 0
+    edge_end = b == n - 1
+    arrive, lo = t[a], t[a]
+    if not edge_start:
+        d = _step(x, y, a - 1, a)
+        lo = t[a - 1]
+        arrive = min(t[a - 1] + travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, a - 1, -1)), t[a])
+    depart, hi = t[b], t[b]
+    if not edge_end:
+        d = _step(x, y, b, b + 1)
+        hi = t[b + 1]
+        depart = max(t[b + 1] - travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, b + 1, 1)), t[b])
+    px, py = _park(t, x, y, a, b)
+    dx, dy, walked = _door(t, x, y, noise_m, a, b, px, py)
+    gap = max(t[a] - lo, hi - t[b])
+    for k in range(a, b):
+        gap = max(gap, t[k + 1] - t[k])
+    row[0], row[1] = a, b
+    row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, t[a], t[b], hi
+    row[8] = _search(t, x, y, a, px, py)
+    row[9], row[10], row[11], row[12] = px, py, dx, dy
+    row[13] = walked
+    row[14] = gap
+    row[15] = 2.0 if edge_end else 0.0
+    row[16] = j + 1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
+    """Where the van stands: the mean of the first and the last fixes, when the driver is at it."""
+    sx = sy = 0.0
+    count = 0
+    for k in range(a, b + 1):
+        if t[k] - t[a] <= 10.0 or t[b] - t[k] <= 10.0:
+            sx += x[k]
+            sy += y[k]
+            count += 1
+    return sx / count, sy / count
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _door(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: int, px: float, py: float) -> Any:
+    """Where the driver was when away from the van, weighted by time; the van's place when never away."""
+    sx = sy = weight = 0.0
+    for k in range(a, b + 1):
+        away = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
+        if away > WALK_AWAY_M + noise_m[k]:
+            w = 0.5 * (t[min(k + 1, b)] - t[max(k - 1, a)])
+            w = min(w, 60.0)
+            sx += w * x[k]
+            sy += w * y[k]
+            weight += w
+    if weight < 8.0:
+        sx = sy = 0.0
+        for k in range(a, b + 1):
+            sx += x[k]
+            sy += y[k]
+        return sx / (b + 1 - a), sy / (b + 1 - a), 0.0
+    return sx / weight, sy / weight, 1.0
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
+    """Seconds of slow driving near the place just before standing."""
+    k = a
+    while k > 0:
+        dt = t[k] - t[k - 1]
+        near = sqrt((x[k - 1] - px) ** 2 + (y[k - 1] - py) ** 2) < SEARCH_REACH_M
+        if dt > 20.0 or not near or _step(x, y, k, k - 1) > SEARCH_MPS * dt:
+            break
+        k -= 1
+    return t[a] - t[k]
+
+
+def to_standstill(run: Floats, origin_ms: int) -> Standstill:
+    """The numbers of one run as a Standstill; seconds since the origin become milliseconds since 1970."""
+    v = run.tolist()
+    ms = [origin_ms + round(1000 * s) for s in v[2:8]]
+    first, last = int(v[0]), int(v[1])
+    return Standstill(
+        first=first,
+        last=last,
+        arrived_ms=ms[0],
+        departed_ms=ms[1],
+        arrived_between_ms=(ms[2], ms[3]),
+        departed_between_ms=(ms[4], ms[5]),
+        search_ms=round(1000 * v[8]),
+        park=(v[9], v[10]),
+        door=(v[11], v[12]),
+        walked=v[13] > 0,
+        pings=max(0, last - first + 1),
+        max_gap_s=v[14],
+        hidden=v[15] == 1.0,
+        open_ended=v[15] == 2.0,
+    )

@@ -1,0 +1,337 @@
+"""From decisions about standstills to visits, and what is told of them: records, and events with reasons."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Final
+
+from geofence.assignment import Assigner, Belief, Decision, Target
+from geofence.events import (
+    FenceEvent,
+    FenceEventType,
+    Rejection,
+    RunnerUp,
+    ServiceTime,
+    VisitStatus,
+)
+from geofence.evidence import Candidate
+from geofence.plan import Plan
+from geofence.rules import Rules, ServiceStart
+from geofence.standstills import Standstill
+
+GAP_BRIDGED_S: Final = 120.0
+BREAK_S: Final = 900.0
+LOW_ACCURACY_M: Final = 60.0
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A standstill with all that its records need: nothing else of the track is looked at later."""
+
+    standstill: Standstill
+    candidates: tuple[Candidate, ...]
+    median_accuracy_m: float | None
+
+    def at(self, target: Target) -> Candidate | None:
+        """The candidate that is this target's fence."""
+        return next((c for c in self.candidates if c.fence.fence_id == target.fence_id), None)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One service at a set of customers, over one or more standstills given by number."""
+
+    targets: tuple[Target, ...]
+    parts: list[int]
+
+
+def group(decisions: Iterable[Decision]) -> list[Visit]:
+    """Visits in the order they began; a decision that resumes adds to the visit before it."""
+    visits: list[Visit] = []
+    for decision in decisions:
+        if decision.resumes and visits:
+            visits[-1].parts.append(decision.index)
+        else:
+            visits.append(Visit(decision.targets, [decision.index]))
+    return visits
+
+
+def visit_id(driver_id: str, target: Target, arrived_ms: int, ordinal: int) -> str:
+    """The same for the same visit wherever it is computed.
+
+    A planned stop names its visit; an unplanned one is named by customer, UTC day and ordinal.
+    """
+    if target.planned is not None:
+        what = f"{target.planned.route_id}\x1f{target.planned.stop.stop_id}"
+    else:
+        what = f"{arrived_ms // DAY_MS}\x1f{ordinal}"
+    text = f"{driver_id}\x1f{target.customer_id}\x1f{what}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a shift tells: records, ids of visits told earlier that are none, events, all up to a time."""
+
+    records: list[ServiceTime]
+    withdrawn: list[str]
+    events: list[FenceEvent]
+    told_until_ms: int
+
+
+class Reporter:
+    """Keeps the stays of a shift until their visits are settled and writes what is told of them."""
+
+    def __init__(self, driver_id: str, plan: Plan, rules: Rules) -> None:
+        self._driver_id = driver_id
+        self._plan = plan
+        self._rules = rules
+        self._config_hash = rules.config_hash
+        self._stays: dict[int, Stay] = {}
+        self._count = 0
+        self._first_unsettled = 0  # stays before this number belong to settled visits
+        self._unplanned: dict[str, int] = {}  # settled unplanned visits of each customer
+        self._furthest = -1  # highest planned number among settled visits
+        self._pending: set[str] = set()  # visits told that may still be withdrawn
+
+    def add(self, standstill: Standstill, found: Sequence[Candidate], accuracy_m: float | None) -> int:
+        """Keep a standstill; returns its number."""
+        number = self._count
+        self._count += 1
+        if found:
+            self._stays[number] = Stay(standstill, tuple(found), accuracy_m)
+        return number
+
+    def report(self, assigner: Assigner, now_ms: int, all_of_it: bool, events_after_ms: int) -> Report:
+        """Records of the unsettled visits that are old enough by `now_ms`, and their events.
+
+        Visits whose every decision is final are settled: they are told one last time and forgotten.
+        """
+        told_by_ms = now_ms if all_of_it else now_ms - round(1000 * self._rules.decide_after_s)
+        if not self._stays:
+            return Report([], [], [], told_by_ms)
+        visits = group(assigner.decisions(self._first_unsettled))
+        unplanned, furthest = dict(self._unplanned), self._furthest
+        records: list[ServiceTime] = []
+        events: list[FenceEvent] = []
+        pending: set[str] = set()
+        for n, visit in enumerate(visits):
+            ordinals = [unplanned.get(t.customer_id, 0) for t in visit.targets]
+            until_ms = self._stays[visit.parts[-1]].standstill.departed_ms
+            if all_of_it or until_ms <= told_by_ms:
+                made = self._records(visit, assigner, ordinals, furthest)
+                records += made
+                pending.update(r.visit_id for r in made)
+                if until_ms > events_after_ms:
+                    events += self._visit_events(visit, made)
+            for target in visit.targets:
+                if target.planned is None:
+                    unplanned[target.customer_id] = unplanned.get(target.customer_id, 0) + 1
+                else:
+                    furthest = max(furthest, target.planned.number)
+            if n + 1 < len(visits) and visits[n + 1].parts[0] < assigner.final_before:
+                self._unplanned, self._furthest = dict(unplanned), furthest
+                self._first_unsettled = visits[n + 1].parts[0]
+                self._pending -= pending
+                pending.clear()
+        withdrawn = sorted(self._pending - {r.visit_id for r in records})
+        self._pending = pending
+        events += self._rejections(visits, told_by_ms, events_after_ms)
+        self._forget(assigner)
+        return Report(records, withdrawn, sorted(events, key=_in_time), told_by_ms)
+
+    def _forget(self, assigner: Assigner) -> None:
+        gone = min(self._first_unsettled, assigner.final_before)
+        for number in [n for n in self._stays if n < gone]:
+            del self._stays[number]
+            assigner.beliefs.pop(number, None)
+
+    def _records(
+        self, visit: Visit, assigner: Assigner, ordinals: Sequence[int], furthest: int
+    ) -> list[ServiceTime]:
+        stays = [self._stays[i] for i in visit.parts]
+        longest = max(visit.parts, key=lambda i: _length_ms(self._stays[i].standstill))
+        belief = assigner.beliefs.get(longest, Belief(()))
+        first_ms = stays[0].standstill.arrived_ms
+        ids = [
+            visit_id(self._driver_id, t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)
+        ]
+        shares, method = _split(visit.targets)
+        needed_s = max(self._needed_s(s) for s in stays)
+        if (stays[-1].standstill.departed_ms - first_ms) / 1000 < needed_s:
+            return []
+        made = []
+        for n, target in enumerate(visit.targets):
+            record = self._record(ids[n], target, stays, belief, visit.targets, shares[n], furthest)
+            shared = tuple(i for i in ids if i != ids[n])
+            made.append(_with_shared(record, shared, method))
+        return made
+
+    def _needed_s(self, stay: Stay) -> float:
+        own = [c.fence.dwell_s for c in stay.candidates if c.fence.dwell_s is not None]
+        return min(own) if own else self._rules.dwell_s
+
+    def _record(
+        self,
+        visit_id: str,
+        target: Target,
+        stays: Sequence[Stay],
+        belief: Belief,
+        targets: Sequence[Target],
+        share: float,
+        furthest: int,
+    ) -> ServiceTime:
+        first, last = stays[0].standstill, stays[-1].standstill
+        at_first, at_last = stays[0].at(target), stays[-1].at(target)
+        entered = at_first.entered_ms if at_first else None
+        start_ms = self._start_ms(first, entered)
+        accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
+        return ServiceTime(
+            visit_id=visit_id,
+            revision=1,
+            status=VisitStatus.OPEN_ENDED if last.open_ended else VisitStatus.COMPLETED,
+            driver_id=self._driver_id,
+            customer_id=target.customer_id,
+            fence_id=target.fence_id,
+            route_id=target.planned.route_id if target.planned else None,
+            stop_id=target.planned.stop.stop_id if target.planned else None,
+            arrived_ms=first.arrived_ms,
+            departed_ms=last.departed_ms,
+            service_time_s=round((last.departed_ms - start_ms) * share / 1000, 3),
+            entered_ms=entered,
+            exited_ms=at_last.exited_ms if at_last else None,
+            parking_search_s=round(first.search_ms / 1000, 3),
+            arrived_between_ms=first.arrived_between_ms,
+            departed_between_ms=last.departed_between_ms,
+            confidence=belief.of(target.customer_id),
+            runner_up=_runner_up(belief, targets),
+            shared_with=(),
+            share_method=None,
+            pings=sum(s.standstill.pings for s in stays),
+            max_gap_s=round(_max_gap_s(stays), 3),
+            median_accuracy_m=accuracies[len(accuracies) // 2] if accuracies else None,
+            flags=self._flags(stays, target, furthest),
+            config_hash=self._config_hash,
+        )
+
+    def _start_ms(self, first: Standstill, entered_ms: int | None) -> int:
+        match self._rules.service_starts_with:
+            case ServiceStart.PARKING_SEARCH:
+                return first.arrived_ms - first.search_ms
+            case ServiceStart.FENCE_ENTRY if entered_ms is not None:
+                return entered_ms
+            case _:
+                return first.arrived_ms
+
+    def _flags(self, stays: Sequence[Stay], target: Target, furthest: int) -> tuple[str, ...]:
+        flags = []
+        if any(s.standstill.max_gap_s > GAP_BRIDGED_S for s in stays):
+            flags.append("gap_bridged")
+        if len(stays) > 1:
+            flags.append("merged")
+        if self._plan and target.planned is None:
+            flags.append("off_route")
+        if target.planned is not None and target.planned.number < furthest:
+            flags.append("wrong_sequence")
+        return tuple(flags)
+
+    def _visit_events(self, visit: Visit, records: Sequence[ServiceTime]) -> list[FenceEvent]:
+        """Entry, dwell and exit of each customer served."""
+        events = []
+        for record in records:
+            fence, customer = record.fence_id, record.customer_id
+            entered = record.entered_ms if record.entered_ms is not None else record.arrived_ms
+            exited = record.exited_ms if record.exited_ms is not None else record.departed_ms
+            dwelled = min(record.arrived_ms + round(1000 * self._rules.dwell_s), record.departed_ms)
+            for kind, ts_ms in (
+                (FenceEventType.ENTERED, entered),
+                (FenceEventType.DWELLED, dwelled),
+                (FenceEventType.EXITED, exited),
+            ):
+                if kind is FenceEventType.EXITED and record.status is VisitStatus.OPEN_ENDED:
+                    continue
+                events.append(FenceEvent(kind, self._driver_id, customer, fence, ts_ms, record.visit_id))
+        return events
+
+    def _rejections(self, visits: Sequence[Visit], told_by_ms: int, events_after_ms: int) -> list[FenceEvent]:
+        """Candidates inside whose fence the vehicle stood and that did not become a visit, with the reason."""
+        served: dict[int, set[str]] = {}
+        for visit in visits:
+            for part in visit.parts:
+                served.setdefault(part, set()).update(t.customer_id for t in visit.targets)
+        events = []
+        for number, stay in self._stays.items():
+            standstill = stay.standstill
+            if number < self._first_unsettled or not events_after_ms < standstill.departed_ms <= told_by_ms:
+                continue
+            for candidate in stay.candidates:
+                if candidate.outside_m <= 0 and candidate.customer_id not in served.get(number, ()):
+                    reason = self._reason(stay, candidate, number in served)
+                    events.append(
+                        FenceEvent(
+                            FenceEventType.REJECTED,
+                            self._driver_id,
+                            candidate.customer_id,
+                            candidate.fence.fence_id,
+                            standstill.arrived_ms,
+                            None,
+                            reason,
+                        )
+                    )
+        return events
+
+    def _reason(self, stay: Stay, candidate: Candidate, other_served: bool) -> Rejection:
+        seconds = _length_ms(stay.standstill) / 1000
+        if other_served:
+            return Rejection.OTHER_CUSTOMER
+        if seconds < self._needed_s(stay):
+            return Rejection.TOO_SHORT
+        if stay.median_accuracy_m is not None and stay.median_accuracy_m > LOW_ACCURACY_M:
+            return Rejection.LOW_ACCURACY
+        if seconds >= BREAK_S:
+            return Rejection.BREAK
+        if self._plan and candidate.customer_id not in self._plan.of_customer:
+            return Rejection.NOT_ON_ROUTE
+        return Rejection.QUEUEING
+
+
+def _in_time(event: FenceEvent) -> tuple[int, str, str]:
+    return event.ts_ms, event.fence_id, event.type
+
+
+def _length_ms(standstill: Standstill) -> int:
+    return standstill.departed_ms - standstill.arrived_ms
+
+
+def _max_gap_s(stays: Sequence[Stay]) -> float:
+    gaps = [s.standstill.max_gap_s for s in stays]
+    return max(gaps)
+
+
+def _with_shared(record: ServiceTime, shared: tuple[str, ...], method: str | None) -> ServiceTime:
+    return replace(record, shared_with=shared, share_method=method) if shared else record
+
+
+def _split(targets: Sequence[Target]) -> tuple[list[float], str | None]:
+    """Share of the time for each customer: by what the orders weigh on the driver, equal when unknown."""
+    if len(targets) == 1:
+        return [1.0], None
+    needs = []
+    for target in targets:
+        order = target.planned.stop.order if target.planned else None
+        if order is None:
+            return [1 / len(targets)] * len(targets), "equal"
+        needs.append(
+            60.0 + 4.0 * (order.items or 0) + 8.0 * (order.boxes or 0) + 0.5 * (order.weight_kg or 0.0)
+        )
+    total = sum(needs)
+    return [n / total for n in needs], "by_order"
+
+
+def _runner_up(belief: Belief, targets: Sequence[Target]) -> RunnerUp | None:
+    served = {t.customer_id for t in targets}
+    for customer_id, share in belief.shares:
+        if customer_id not in served and share >= 0.01:
+            return RunnerUp(customer_id, share)
+    return None
