@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from streams.broker.config import Layout
-from streams.broker.embedded import EmbeddedBroker, cluster_at
+from streams.broker.embedded import EmbeddedBroker
 from streams.broker.errors import BrokerError, NotAnswering
+from streams.broker.probing import cluster_at
 from streams.broker.process import find_running
 
 BROKER_DIR: Final = "broker"
@@ -64,6 +65,7 @@ def choose_broker(
     data_dir: Path | str,
     *,
     docker: bool = True,
+    answer_within_s: float = 10.0,
     on_download: Callable[[int, int], None] | None = None,
 ) -> Broker:
     """A broker that answers.
@@ -74,11 +76,11 @@ def choose_broker(
     what to do.
     """
     if bootstrap:
-        return _configured(bootstrap)
+        return _configured(bootstrap, answer_within_s)
     directory = Path(data_dir) / BROKER_DIR
     running = find_running(Layout(directory.absolute()))
     if running is not None:
-        cluster_at(running.bootstrap_servers)
+        cluster_at(running.bootstrap_servers, answer_within_s)
         return Broker("embedded", running.bootstrap_servers)
     if docker and docker_answers():
         return _in_docker()
@@ -95,9 +97,9 @@ def docker_answers() -> bool:
         return False
 
 
-def _configured(bootstrap: str) -> Broker:
+def _configured(bootstrap: str, within_s: float) -> Broker:
     try:
-        cluster_at(bootstrap)
+        cluster_at(bootstrap, within_s)
     except NotAnswering as error:
         raise NotAnswering(
             f"{error}; start it, or leave the bootstrap servers unset to get a broker"

@@ -116,5 +116,7 @@ class Layout:
 
 
 def _escaped(path: Path) -> str:
-    """The path as a Java properties file wants it."""
-    return str(path).replace("\\", "\\\\")
+    """The path as a Java properties file wants it: ASCII, backslashes doubled."""
+    units = str(path).encode("utf-16-be")
+    codes = [int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2)]
+    return "".join(chr(code) if 32 < code < 127 and code != ord("\\") else f"\\u{code:04x}" for code in codes)

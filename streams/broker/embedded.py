@@ -1,6 +1,7 @@
 """Apache Kafka in one JVM of our own: broker and controller together, on this machine only."""
 
 import base64
+import os
 import subprocess
 import time
 import uuid
@@ -12,20 +13,19 @@ from typing import Final, Self
 from streams.broker import jars
 from streams.broker.config import HOST, Layout
 from streams.broker.errors import BrokerError, DirectoryInUse, NotAnswering, PortInUse
+from streams.broker.probing import cluster_at, free_ports, listens, port_is_free
 from streams.broker.process import (
     POLL_S,
     STOP_WITHIN_S,
     Running,
     dismiss,
     find_running,
-    free_ports,
-    listens,
     note_running,
-    port_is_free,
     watch_over,
 )
 
-START_WITHIN_S: Final = 60.0
+START_WITHIN_S: Final = 120.0
+"""Some 4 s on an idle machine; a busy one may need several times that."""
 PORT_TRIES: Final = 3
 """How often other free ports are tried when somebody was quicker to take them."""
 
@@ -89,30 +89,31 @@ class EmbeddedBroker:
         """
         if self.pid is not None:
             return self
+        self._end(subprocess.Popen.kill)  # what is left of one that crashed
         self._check_directory()
-        class_path = ":".join(map(str, jars.class_path(on_progress=self._on_download)))
-        for tries_left in reversed(range(PORT_TRIES)):
-            port, controller_port = self._ports()
-            self._layout.write(port, controller_port)
-            self._format(class_path)
+        ports = self._ports()
+        class_path = os.pathsep.join(map(str, jars.class_path(on_progress=self._on_download)))
+        for _ in range(PORT_TRIES - 1):
             try:
-                self._launch(class_path, port)
+                return self._start_on(ports, class_path)
             except PortInUse:
-                wanted_is_taken = self.port is not None and not port_is_free(self.port)
-                if tries_left == 0 or wanted_is_taken:
-                    raise
-            else:
-                self.port = port
-                return self
-        raise AssertionError("unreachable")
+                ports = self._ports()
+        return self._start_on(ports, class_path)
+
+    def _start_on(self, ports: tuple[int, int], class_path: str) -> Self:
+        self._layout.write(*ports)
+        self._format(class_path)
+        self._launch(class_path, ports[0])
+        self.port = ports[0]
+        return self
 
     def stop(self) -> None:
         """End the JVM cleanly, by force when it takes longer than 20 s; does nothing when it does not run."""
-        self._end(lambda jvm: jvm.terminate())
+        self._end(subprocess.Popen.terminate)
 
     def kill(self) -> None:
         """End the JVM at once, as a crash would."""
-        self._end(lambda jvm: jvm.kill())
+        self._end(subprocess.Popen.kill)
 
     def wait(self) -> int:
         """Wait until the JVM ends; its exit status."""
@@ -137,6 +138,8 @@ class EmbeddedBroker:
                 f"{self.data_dir}: a broker runs there already, at {running.bootstrap_servers} "
                 f"(process {running.pid})"
             )
+        if "," in str(self.data_dir):
+            raise BrokerError(f"{self.data_dir}: Kafka cannot keep data below a name with a comma")
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -162,6 +165,7 @@ class EmbeddedBroker:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=_environment(),
             check=False,
         )
         if made.returncode != 0:
@@ -184,6 +188,7 @@ class EmbeddedBroker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=_environment(),
             )
         if not self._detached:
             self._guard = watch_over(self._jvm.pid)
@@ -235,23 +240,6 @@ class EmbeddedBroker:
             self._layout.state.unlink(missing_ok=True)
 
 
-def cluster_at(bootstrap_servers: str, within_s: float = 10.0) -> str:
-    """The id of the Kafka cluster that answers there. Raises NotAnswering."""
-    import logging
-
-    from kafka.admin import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    logging.getLogger("kafka").addHandler(logging.NullHandler())
-    try:
-        client = KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","),
-            bootstrap_timeout_ms=int(within_s * 1000),
-            request_timeout_ms=int(within_s * 1000),
-        )
-        try:
-            return str(client.describe_cluster()["cluster_id"])
-        finally:
-            client.close()
-    except (KafkaError, OSError, ValueError, TimeoutError) as error:
-        raise NotAnswering(f"no Kafka answers at {bootstrap_servers}: {error}") from error
+def _environment() -> dict[str, str]:
+    """What a JVM needs to find files whose names are not plain ASCII."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}

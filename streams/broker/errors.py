@@ -1,14 +1,10 @@
 """What can go wrong while a broker is fetched, started, found or stopped."""
 
-from typing import ClassVar
-
-from geofence.errors import ServicetimeError
+from streams.errors import Unavailable
 
 
-class BrokerError(ServicetimeError):
+class BrokerError(Unavailable):
     """Base: no broker, for a reason that the message states together with what to do."""
-
-    exit_status: ClassVar[int] = 1
 
 
 class DownloadFailed(BrokerError):

@@ -105,7 +105,10 @@ def _maven(repo_cache: Path, repositories: Mapping[str, str]) -> Any:
 
 
 def _repositories() -> dict[str, str]:
-    """Maven Central, after any mirror that the user's jgo configuration names."""
+    """The mirror that SERVICETIME_MAVEN names, else those of the jgo configuration and Maven Central."""
+    mirror = os.environ.get("SERVICETIME_MAVEN")
+    if mirror:
+        return {"mirror": mirror.rstrip("/")}
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
 

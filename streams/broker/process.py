@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from streams.broker.config import HOST, Layout
+from streams.broker.config import Layout
 
 STOP_WITHIN_S: Final = 20.0
 """A broker that has not stopped by itself in that time is killed."""
@@ -92,36 +91,3 @@ def dismiss(guard: "subprocess.Popen[bytes]") -> None:
     if guard.stdin is not None:
         guard.stdin.close()
     guard.wait()
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on that port of this machine now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-def listens(address: str) -> bool:
-    """Whether something accepts connections at host:port."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=2).close()
-    except (OSError, ValueError):
-        return False
-    return True

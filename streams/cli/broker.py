@@ -120,9 +120,9 @@ def down(data_dir: Path) -> None:
 @options.as_json()
 def status(data_dir: Path, as_json: bool) -> int:
     """Tell whether the broker runs and answers: exit status 0 if so, 1 if not."""
-    from streams.broker.embedded import cluster_at
     from streams.broker.errors import NotAnswering
     from streams.broker.jars import pinned
+    from streams.broker.probing import cluster_at
     from streams.broker.process import find_running
 
     layout = _layout(data_dir)

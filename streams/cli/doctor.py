@@ -115,8 +115,8 @@ def _brokers(bootstrap: str | None, data_dir: Path) -> list[Check]:
 
 
 def _configured(bootstrap: str | None) -> Check:
-    from streams.broker.embedded import cluster_at
     from streams.broker.errors import NotAnswering
+    from streams.broker.probing import cluster_at
 
     what = "Configured Kafka"
     if not bootstrap:
@@ -132,7 +132,8 @@ def _configured(bootstrap: str | None) -> Check:
 def _running(data_dir: Path) -> Check:
     from streams.broker.choice import BROKER_DIR
     from streams.broker.config import Layout
-    from streams.broker.process import find_running, listens
+    from streams.broker.probing import listens
+    from streams.broker.process import find_running
 
     what = "Broker of this data directory"
     running = find_running(Layout((data_dir / BROKER_DIR).absolute()))
@@ -176,7 +177,7 @@ def _archives() -> Check:
     reason = jars.unreachable()
     if reason is None:
         return Check(what, "ok", f"{found} yet; fetched at the first start (45 MB)")
-    advice = "allow Maven Central, name a mirror in jgo's configuration, or copy that directory"
+    advice = "allow Maven Central, set SERVICETIME_MAVEN to a mirror's URL, or copy that directory"
     return Check(what, "missing", f"{found}, and no repository answers: {reason}", advice)
 
 
