@@ -1,0 +1,161 @@
+"""One Kafka transaction a checkpoint: outputs, dead letters, changed states, input positions, or nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+
+from geofence.errors import ServicetimeError
+from geofence.events import FenceEvent, ServiceTime
+from streams.records import DeadLetter, encode
+from streams.state import Delta, Positions, Stored, read_state, state_records
+from streams.topics import Topics
+
+TRANSACTION_TIMEOUT_MS: Final = 60_000
+COMMIT_WITHIN_S: Final = 90.0
+"""After that a transaction is given up: the broker has aborted it by then, or is not there."""
+
+LARGEST_RECORD: Final = 8 * 2**20
+
+
+class Fenced(ServicetimeError):
+    """Another process has taken over the partition; what this one had not committed is void."""
+
+
+class NotCommitted(ServicetimeError):
+    """A transaction that did not go through, or of which that is not known."""
+
+    exit_status = 1
+
+
+class TooLarge(ServicetimeError):
+    """A record that no topic takes."""
+
+    exit_status = 1
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything that happened to a partition since the last checkpoint."""
+
+    positions: Positions
+    outputs: list[ServiceTime | FenceEvent] = field(default_factory=list)
+    letters: list[tuple[bytes | None, DeadLetter]] = field(default_factory=list)
+    states: Mapping[str, Delta] = field(default_factory=dict)
+
+
+class Producer:
+    """A transactional producer whose failures come as Fenced, NotCommitted or TooLarge."""
+
+    def __init__(self, bootstrap: str, transactional_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._id = transactional_id
+        self._kafka: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Fence whoever had this id before, and abort what they left open."""
+        await self.close()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            transactional_id=self._id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_request_size=LARGEST_RECORD,
+            max_batch_size=256 * 2**10,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._kafka = producer
+
+    async def close(self) -> None:
+        """Let go; an open transaction is aborted by whoever opens the id next."""
+        producer, self._kafka = self._kafka, None
+        if producer is not None:
+            with suppress(KafkaError, TimeoutError, AssertionError):  # the next `open` fences it in any state
+                await asyncio.wait_for(producer.stop(), 10.0)
+
+    async def commit(
+        self,
+        records: Iterable[tuple[str, bytes | None, bytes | None, int | None]],
+        offsets: Mapping[TopicPartition, int],
+        group: str,
+    ) -> None:
+        """One transaction: (topic, key, value, partition or None) records and the group's offsets."""
+        try:
+            await asyncio.wait_for(self._commit(records, offsets, group), COMMIT_WITHIN_S)
+        except ProducerFenced as error:
+            raise Fenced(f"{self._id}: another worker has taken over") from error
+        except MessageSizeTooLargeError as error:
+            raise TooLarge(f"{self._id}: {error}") from error
+        except (KafkaError, TimeoutError, AssertionError, OSError) as error:  # aiokafka asserts its own state
+            raise NotCommitted(f"{self._id}: {type(error).__name__}: {error}") from error
+
+    async def _commit(
+        self,
+        records: Iterable[tuple[str, bytes | None, bytes | None, int | None]],
+        offsets: Mapping[TopicPartition, int],
+        group: str,
+    ) -> None:
+        producer = self._kafka
+        if producer is None:
+            raise NotCommitted(f"{self._id}: is not open")
+        async with producer.transaction():
+            under_way: list[Awaitable[Any]] = []
+            for topic, key, value, partition in records:
+                under_way.append(await producer.send(topic, value, key=key, partition=partition))
+            if offsets:
+                under_way.append(producer.send_offsets_to_transaction(offsets, group))
+            await asyncio.gather(*under_way)
+
+
+class Checkpoints:
+    """The checkpoints of one input partition: its producer, its stored state."""
+
+    def __init__(self, bootstrap: str, topics: Topics, partition: int) -> None:
+        self._bootstrap = bootstrap
+        self._topics = topics
+        self._partition = partition
+        self._producer = Producer(bootstrap, f"{topics.app_id}-{partition}")
+
+    async def open(self) -> Stored:
+        """Take the partition over: fence its former owner, then read what it had committed."""
+        await self._producer.open()
+        return await read_state(self._bootstrap, self._topics.state, self._partition)
+
+    async def close(self) -> None:
+        """Let the partition go."""
+        await self._producer.close()
+
+    async def commit(self, changes: Changes) -> None:
+        """Make changes lasting and visible, all or none. Raises Fenced, NotCommitted, TooLarge."""
+        await self._producer.commit(
+            self._records(changes), self._offsets(changes.positions), self._topics.app_id
+        )
+
+    def _records(self, changes: Changes) -> Iterable[tuple[str, bytes | None, bytes | None, int | None]]:
+        for output in changes.outputs:
+            topic, key = _destination(output)
+            yield self._topics.name(topic), key.encode(), encode(output), None
+        for key_received, letter in changes.letters:
+            yield self._topics.name("dead-letters"), key_received, encode(letter), None
+        for state_key, value in state_records(changes.states, changes.positions):
+            yield self._topics.state, state_key, value, self._partition
+
+    def _offsets(self, positions: Positions) -> dict[TopicPartition, int]:
+        return {
+            TopicPartition(self._topics.name(topic), self._partition): offset
+            for topic, offset in positions.inputs.items()
+        }
+
+
+def _destination(output: ServiceTime | FenceEvent) -> tuple[str, str]:
+    """Topic and key."""
+    if isinstance(output, ServiceTime):
+        return "service-times", output.visit_id
+    return "geofence-events", output.driver_id

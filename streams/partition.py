@@ -1,0 +1,215 @@
+"""One input partition at work: its records go through one engine; what comes of it awaits a checkpoint."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aiokafka.structs import ConsumerRecord
+
+from geofence.errors import InvalidRecord, ServicetimeError
+from geofence.events import DeviceFenceEvent, Output, PingBatch
+from geofence.fences import Fence
+from geofence.routes import Route
+from streams.checkpoint import Changes
+from streams.records import DeadLetter, decode_device_event, decode_pings, decode_route
+from streams.state import Counts, Delta, Positions, Stored
+from streams.transport import Run
+
+PORTION: Final = 4_000
+"""Messages decoded and decided at a stretch; other work of the process has its turn in between."""
+
+
+class PingCounters(Protocol):
+    """Every ping that was fed is in exactly one."""
+
+    @property
+    def used(self) -> int: ...  # noqa: D102
+
+    @property
+    def duplicate(self) -> int: ...  # noqa: D102
+
+    @property
+    def too_late(self) -> int: ...  # noqa: D102
+
+
+class Detection(Protocol):
+    """What a partition needs of `geofence.engine.Engine`."""
+
+    @property
+    def counters(self) -> PingCounters: ...  # noqa: D102
+
+    def put_fence(self, fence: Fence) -> list[Output]: ...  # noqa: D102
+
+    def remove_fence(self, fence_id: str) -> list[Output]: ...  # noqa: D102
+
+    def put_route(self, route: Route) -> list[Output]: ...  # noqa: D102
+
+    def feed(self, pings: PingBatch) -> list[Output]: ...  # noqa: D102
+
+    def feed_device(self, events: Sequence[DeviceFenceEvent]) -> list[Output]: ...  # noqa: D102
+
+    def settle(self, driver_ids: Iterable[str] | None = None) -> list[Output]: ...  # noqa: D102
+
+    def take_dirty(self) -> Mapping[str, Delta]: ...  # noqa: D102
+
+    def restore(self, driver_id: str, head: bytes, chunks: Mapping[int, bytes]) -> None: ...  # noqa: D102
+
+    def forget(self, driver_id: str) -> None: ...  # noqa: D102
+
+
+class OutOfSequence(ServicetimeError):
+    """A run that does not follow on the last one: it was fetched before a seek."""
+
+
+@dataclass(frozen=True, slots=True)
+class FenceChange:
+    """A fence put (or, None, removed) at an offset of the geofences' partition."""
+
+    partition: int
+    offset: int
+    fence_id: str
+    fence: Fence | None
+
+
+def portions(run: Run, size: int = PORTION) -> Iterator[Run]:
+    """The run in consecutive parts of at most `size` records."""
+    start = run.start
+    for first in range(0, max(1, len(run.records)), size):
+        records = run.records[first : first + size]
+        rest = first + size < len(run.records)
+        end = run.records[first + size].offset if rest else run.end
+        yield Run(run.topic, run.partition, start, end, records)
+        start = end
+
+
+class Partition:
+    """The engine of one partition, how far its inputs were read, and what is not committed yet."""
+
+    def __init__(self, number: int, engine: Detection, stored: Stored) -> None:
+        self.number = number
+        self.positions = stored.positions or Positions()
+        self._engine = engine
+        self._before = self.positions.counts
+        self._dead = 0
+        self._outputs: list[Output] = []
+        self._letters: list[tuple[bytes | None, DeadLetter]] = []
+        self._changed = False
+        self._changed_ms: dict[str, int] = {}
+        self._take: Mapping[str, Callable[[Sequence[ConsumerRecord]], None]] = {
+            "gps-pings": self._take_pings,
+            "device-fence-events": self._take_device_events,
+            "routes": self._take_routes,
+        }
+        for driver_id, state in stored.drivers.items():
+            if state.head:
+                engine.restore(driver_id, state.head, state.chunks)
+                self._changed_ms[driver_id] = state.changed_ms
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether somebody waits for what a commit would make visible."""
+        return bool(self._outputs or self._letters)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._changed or self.has_outputs
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the partition's input, since its beginning."""
+        c = self._engine.counters
+        return self._before + Counts(c.used, c.duplicate, c.too_late, self._dead)
+
+    def start_at(self, topic: str, offset: int) -> None:
+        """Where reading a topic begins, unless it has begun before."""
+        self.positions.inputs.setdefault(topic, offset)
+
+    def take(self, topic: str, run: Run) -> None:
+        """Use a run of a topic (the contract's name). Raises OutOfSequence when it does not follow on."""
+        position = self.positions.inputs[topic]
+        if run.start is None or run.start > position:
+            raise OutOfSequence(f"{topic}/{self.number}: {run.start} does not follow on {position}")
+        fresh = run.since(position)
+        if fresh.records:
+            self._take[topic](fresh.records)
+        if fresh.end > position:
+            self.positions.inputs[topic] = fresh.end
+            self._changed = True
+
+    def take_fence(self, change: FenceChange) -> None:
+        """Apply a change of a fence; drivers it concerns are decided anew."""
+        if change.fence is None:
+            self._outputs += self._engine.remove_fence(change.fence_id)
+        else:
+            self._outputs += self._engine.put_fence(change.fence)
+        self.fences_read(change.partition, change.offset + 1)
+
+    def fences_read(self, partition: int, end: int) -> None:
+        """The engine knows every fence of that geofences' partition before offset `end`."""
+        if end > self.positions.fences.get(partition, 0):
+            self.positions.fences[partition] = end
+            self._changed = True
+
+    def settle(self, driver_ids: Iterable[str] | None = None) -> None:
+        """The data of these drivers (None: all) ends here, as far as anybody knows."""
+        self._outputs += self._engine.settle(driver_ids)
+        self._changed = True
+
+    def let_go_unchanged_since(self, before_ms: int) -> int:
+        """Drop drivers whose state has not changed since that moment of the wall clock; their number."""
+        gone = [driver for driver, changed in self._changed_ms.items() if changed < before_ms]
+        if gone:
+            self.settle(gone)
+        for driver in gone:
+            self._engine.forget(driver)
+            del self._changed_ms[driver]
+        return len(gone)
+
+    def changes(self, now_ms: int) -> Changes:
+        """Everything since the last call, for one transaction; `now_ms` by the wall clock."""
+        states = self._engine.take_dirty()
+        for driver, delta in states.items():
+            if delta.head != b"":
+                self._changed_ms[driver] = now_ms
+        positions = Positions(dict(self.positions.inputs), dict(self.positions.fences), self.counts)
+        taken = Changes(positions, self._outputs, self._letters, states)
+        self._outputs, self._letters, self._changed = [], [], False
+        return taken
+
+    def _take_pings(self, records: Sequence[ConsumerRecord]) -> None:
+        decoded = decode_pings([r.value for r in records])
+        for bad in decoded.bad:
+            self._bury(records[bad.index], bad.reason, bad.field)
+        if len(decoded.batch):
+            self._outputs += self._engine.feed(decoded.batch)
+
+    def _take_device_events(self, records: Sequence[ConsumerRecord]) -> None:
+        events = []
+        for record in records:
+            try:
+                events.append(decode_device_event(record.value or b""))
+            except InvalidRecord as error:
+                self._bury(record, error.reason, error.field)
+        if events:
+            self._outputs += self._engine.feed_device(events)
+
+    def _take_routes(self, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            if record.value is None:  # a route withdrawn: past days stay as they were decided
+                continue
+            try:
+                self._outputs += self._engine.put_route(decode_route(record.value))
+            except InvalidRecord as error:
+                self._bury(record, error.reason, error.field)
+
+    def _bury(self, record: ConsumerRecord, reason: str, field: str | None) -> None:
+        self._letters.append((record.key, letter_for(record, reason, field)))
+        self._dead += 1
+
+
+def letter_for(record: ConsumerRecord, reason: str, field: str | None) -> DeadLetter:
+    """The dead letter of a record as it came from Kafka."""
+    return DeadLetter.of(
+        record.topic, record.partition, record.offset, record.timestamp, reason, field, record.value
+    )
