@@ -10,7 +10,7 @@ compare Rabiner 1989 and Lowerre 1976.)
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import exp, log
+from math import exp, hypot, log
 from typing import Final, NamedTuple
 
 from geofence.evidence import Candidate, idle_dwell, service_dwell
@@ -31,7 +31,9 @@ AGAIN: Final = log(0.01)  # a second visit that nobody planned
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
 SHARED: Final = log(0.15)
-RESUMED: Final = [(150.0, log(0.30)), (600.0, log(0.03)), (1800.0, log(0.002))]
+SAME_PLACE_M: Final = 12.0
+RESUMED_HERE: Final = [(60.0, log(0.6)), (180.0, log(0.4)), (600.0, log(0.08)), (1800.0, log(0.004))]
+RESUMED_MOVED: Final = [(60.0, log(0.05)), (180.0, log(0.04)), (600.0, log(0.01)), (1800.0, log(0.0005))]
 TOO_SHORT: Final = -6.0
 
 
@@ -61,6 +63,7 @@ class _Hypothesis(NamedTuple):
     since_ms: int  # of the latest visit
     until_ms: int
     dwell: float  # its dwell score
+    park: tuple[float, float]  # where the van stood at its latest part
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Assigner:
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
         self._dwell_s = dwell_s
-        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0)]
+        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, (0.0, 0.0))]
         self._open: list[int] = []  # standstills with candidates whose decision may still change
         self.beliefs: dict[int, Belief] = {}
         self.final_before = 0
@@ -210,6 +213,7 @@ class Assigner:
             standstill.arrived_ms,
             standstill.departed_ms,
             dwell,
+            standstill.park,
         )
 
     def _needed_s(self, candidate: Candidate) -> float:
@@ -226,7 +230,8 @@ class Assigner:
         if any(t.customer_id not in places for t in targets):
             return None
         gap_s = (standstill.arrived_ms - old.until_ms) / 1000
-        prior = next((p for limit, p in RESUMED if gap_s <= limit), None)
+        here = hypot(standstill.park[0] - old.park[0], standstill.park[1] - old.park[1]) <= SAME_PLACE_M
+        prior = next((p for limit, p in (RESUMED_HERE if here else RESUMED_MOVED) if gap_s <= limit), None)
         if prior is None:
             return None
         seconds = (standstill.departed_ms - old.since_ms) / 1000
@@ -239,6 +244,7 @@ class Assigner:
             decision=Decision(old.decision, index, targets, True),
             until_ms=standstill.departed_ms,
             dwell=dwell,
+            park=standstill.park,
         )
 
 

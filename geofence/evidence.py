@@ -10,7 +10,7 @@ from geofence.geometry import LocalPlane
 from geofence.rules import Rules
 from geofence.standstills import Standstill
 
-BACKGROUND: Final = log(1 / 80.0**2)  # a standstill that serves nobody may be anywhere
+BACKGROUND: Final = log(1 / 250.0**2)  # a standstill that serves nobody may be anywhere
 DOOR_SD_M: Final = 13.0  # a walker's place of work about the geocoded door
 PARK_SD_M: Final = 22.0  # a parked van about the geocoded door
 WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong

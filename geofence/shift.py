@@ -80,7 +80,7 @@ class Shift:
         for run in runs:
             run[[0, 1, 16]] += begin
             after = int(run[16])
-            certain = after < d.final and d.t[d.final - 1] >= run[6] + CLOSE_S
+            certain = after < d.final and d.t[d.final - 1] >= run[17] + CLOSE_S
             if not certain and not at_end:
                 break
             self._assign(to_standstill(run, d.origin_ms))

@@ -16,11 +16,14 @@ Bytes = npt.NDArray[np.uint8]
 BRAKE_MPS2 = 1.8  # comfortable braking and pulling away
 CRUISE_MPS = 8.0  # when the track tells no speed
 ROAD_FACTOR = 1.2  # roads are longer than the straight line
-WALKING_MPS = 2.2  # steps faster than this (after noise) are the van's
+CALM_MPS = 0.9  # slower than a walk
+CALM_WITHIN_S = 40.0
 WALK_AWAY_M = 10.0  # so far from the van the driver is at the door
 SEARCH_MPS = 4.2
 SEARCH_REACH_M = 150.0
-RUN_COLUMNS = 17
+RUN_COLUMNS = 18
+HOP_MPS = 2.0  # a van's short move is faster than a walk ...
+HOP_M = 9.0  # ... and leads further than this
 CRUISE_WITHIN_S = 90.0
 
 
@@ -95,11 +98,10 @@ def find_runs(
 ) -> Any:
     """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
     n = len(t)
-    runs = 0
+    most = 0
     for i in range(begin, n):
-        starts = states[i] == STAND and (i == begin or states[i - 1] == DRIVE or kinds[i] == HIDDEN_MOVE)
-        runs += starts or kinds[i] == HIDDEN_STOP
-    out = np.empty((runs, RUN_COLUMNS), np.float64)
+        most += states[i] == STAND or kinds[i] == HIDDEN_STOP
+    out = np.empty((most, RUN_COLUMNS), np.float64)
     count = 0
     i = begin
     while i < n:
@@ -112,10 +114,51 @@ def find_runs(
         j = i
         while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
             j += 1
-        _describe(t, x, y, noise_m, states, i, j, out[count])
-        count += 1
+        jitter = _jitter(x, y, i, j)
+        a = i
+        while a <= j:
+            b = _hop_after(t, x, y, jitter, a, j)
+            _describe(t, x, y, noise_m, states, a, b, jitter, out[count])
+            out[count, 16], out[count, 17] = j + 1, t[j]
+            count += 1
+            a = b + 1
         i = j + 1
     return out[:count]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _jitter(x: Floats, y: Floats, i: int, j: int) -> float:
+    """Noise of a step while standing, one axis: from the calmer steps of the rows i..j themselves."""
+    if j - i < 3:
+        return 3.0
+    steps = np.empty(j - i)
+    for k in range(i, j):
+        steps[k - i] = _step(x, y, k, k + 1)
+    return max(0.5, np.quantile(steps, 0.4) / 1.01)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _hop_after(t: Floats, x: Floats, y: Floats, jitter: float, a: int, j: int) -> int:
+    """Last row before the van hops to another place, within the standing rows a..j; j when it does not."""
+    k = a
+    while k < j:
+        if _step(x, y, k, k + 1) <= HOP_MPS * (t[k + 1] - t[k]) + 2.0 * jitter:
+            k += 1
+            continue
+        end = k + 1
+        while end < j and _step(x, y, end, end + 1) > HOP_MPS * (t[end + 1] - t[end]) + 2.0 * jitter:
+            end += 1
+        bx, by = _mean(x, y, max(a, k - 2), k)
+        ex, ey = _mean(x, y, end, min(j, end + 2))
+        if sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter:
+            return k
+        k = end
+    return j
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _mean(x: Floats, y: Floats, a: int, b: int) -> Any:
+    return np.mean(x[a : b + 1]), np.mean(y[a : b + 1])
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -136,34 +179,34 @@ def _hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Fl
     row[13] = 0.0
     row[14] = t[i] - t[i - 1]
     row[15] = 1.0
-    row[16] = i + 1
+    row[16], row[17] = i + 1, t[i]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _trim(t: Floats, x: Floats, y: Floats, noise_m: Floats, i: int, j: int) -> Any:
-    """Rows i..j without the leading and trailing steps that are too fast for a walker."""
-    a = i
-    while a < j:
-        d = _step(x, y, a, a + 1) - 0.7 * (noise_m[a] + noise_m[a + 1])
-        if d / (t[a + 1] - t[a]) <= WALKING_MPS:
-            break
-        a += 1
-    b = j
-    while b > a:
-        d = _step(x, y, b, b - 1) - 0.7 * (noise_m[b] + noise_m[b - 1])
-        if d / (t[b] - t[b - 1]) <= WALKING_MPS:
-            break
-        b -= 1
-    return a, b
+def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: int) -> int:
+    """First row from `begin` towards `end` where a calm step begins: the van has come to rest.
+
+    A driver gets out only after that, so what is faster at the very start (or, going back, at the very end)
+    is still the van. `begin` itself when no step is calm for long.
+    """
+    direction = 1 if end >= begin else -1
+    k = begin
+    while k != end and abs(t[k] - t[begin]) <= CALM_WITHIN_S:
+        dt = abs(t[k + direction] - t[k])
+        if _step(x, y, k, k + direction) <= CALM_MPS * dt + 1.5 * jitter:
+            return k
+        k += direction
+    return begin
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _describe(
-    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, i: int, j: int, row: Floats
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, i: int, j: int, jitter: float, row: Floats
 ) -> None:
     """Times, places and evidence of the standing rows i..j."""
     n = len(t)
-    a, b = _trim(t, x, y, noise_m, i, j)
+    a = _calm_row(t, x, y, jitter, i, j)
+    b = _calm_row(t, x, y, jitter, j, a)
     edge_start = a == 0
     edge_end = b == n - 1
     arrive, lo = t[a], t[a]
@@ -188,7 +231,6 @@ def _describe(
     row[13] = walked
     row[14] = gap
     row[15] = 2.0 if edge_end else 0.0
-    row[16] = j + 1
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
