@@ -94,7 +94,7 @@ def _ordering(
         near = np.hypot(*(doors - doors[at]).T)
         near[found] = np.inf
         companion = int(np.argmin(near))
-        if near[companion] < 45:
+        if near[companion] < 60:
             found.append(companion)
     return [district.customers[at] for at in found[: max(count, 1)] + found[count:][: max(1, count // 4)]]
 

@@ -21,7 +21,7 @@ class Profile:
     block_m: Range = (90.0, 160.0)
     house_spacing_m: Range = (18.0, 28.0)
     setback_m: Range = (6.0, 20.0)
-    customer_share: Range = (0.3, 0.6)
+    customer_share: Range = (0.05, 0.12)
     households: Range = (1.0, 1.3)
     cruise_mps: Range = (8.0, 11.0)
     main_mps: Range = (12.0, 15.0)
@@ -34,20 +34,21 @@ class Profile:
     # the day
     stops_per_day: Range = (36.0, 48.0)
     pace: Range = (0.6, 1.25)
-    parking_sd_m: Range = (6.0, 14.0)
+    parking_sd_m: Range = (4.0, 10.0)
     share_reach_m: Range = (20.0, 40.0)
-    share_chance: Range = (0.3, 0.6)
-    companion_chance: Range = (0.04, 0.12)
+    share_chance: Range = (0.5, 0.9)
+    companion_chance: Range = (0.08, 0.25)
+    customers_a_stop: float = 6.0
     swap_share: Range = (0.02, 0.10)
     skip_share: Range = (0.01, 0.04)
     add_share: Range = (0.0, 0.03)
     return_share: Range = (0.01, 0.03)
     search_share: Range = (0.05, 0.15)
     creep_share: Range = (0.01, 0.05)
-    jams_per_day: Range = (1.0, 4.0)
-    halts_per_day: Range = (2.0, 8.0)
-    errands_per_day: Range = (0.2, 1.0)
-    break_in_fence: Range = (0.1, 0.4)
+    jams_per_day: Range = (0.5, 2.5)
+    halts_per_day: Range = (1.0, 5.0)
+    errands_per_day: Range = (0.0, 0.8)
+    break_in_fence: Range = (0.05, 0.3)
     # phones, drawn for each driver
     spacing_s: Range = (2.0, 10.0)
     noise_m: Range = (3.0, 6.0)
@@ -82,24 +83,25 @@ DENSE = Profile(
     block_m=(70.0, 120.0),
     house_spacing_m=(11.0, 18.0),
     setback_m=(4.0, 10.0),
-    customer_share=(0.5, 0.8),
-    households=(1.6, 3.0),
+    customer_share=(0.35, 0.65),
+    households=(1.4, 2.4),
     cruise_mps=(6.5, 9.0),
     main_mps=(9.0, 13.0),
     light_share=(0.6, 0.9),
     radius_m=(30.0, 55.0),
     geocode_sd_m=(8.0, 14.0),
     bad_geocode_share=(0.0, 0.03),
-    parking_sd_m=(12.0, 25.0),
+    parking_sd_m=(10.0, 20.0),
     share_chance=(0.5, 0.8),
     companion_chance=(0.15, 0.3),
     search_share=(0.2, 0.4),
-    jams_per_day=(3.0, 10.0),
-    halts_per_day=(6.0, 15.0),
+    jams_per_day=(2.0, 8.0),
+    halts_per_day=(4.0, 12.0),
     noise_m=(6.0, 11.0),
     multipath_m=(15.0, 35.0),
     multipath_share=(0.15, 0.35),
     spacing_s=(2.0, 8.0),
+    customers_a_stop=10.0,
 )
 
 COUNTRYSIDE = Profile(
@@ -108,7 +110,7 @@ COUNTRYSIDE = Profile(
     block_m=(110.0, 190.0),
     house_spacing_m=(26.0, 42.0),
     setback_m=(8.0, 35.0),
-    customer_share=(0.3, 0.55),
+    customer_share=(0.05, 0.14),
     households=(1.0, 1.1),
     main_mps=(18.0, 25.0),
     light_share=(0.0, 0.2),
@@ -126,7 +128,7 @@ COUNTRYSIDE = Profile(
 
 HOSTILE = Profile(
     "hostile",
-    customer_share=(0.4, 0.65),
+    customer_share=(0.18, 0.4),
     geocode_sd_m=(8.0, 14.0),
     bad_geocode_share=(0.0, 0.03),
     noise_m=(7.0, 14.0),
@@ -150,13 +152,17 @@ HOSTILE = Profile(
 NO_ROUTE = Profile(
     "no-route",
     house_spacing_m=(30.0, 45.0),
-    customer_share=(0.12, 0.25),
+    customer_share=(0.02, 0.045),
     radius_m=(30.0, 50.0),
     geocode_sd_m=(4.0, 8.0),
     bad_geocode_share=(0.0, 0.01),
-    companion_chance=(0.0, 0.03),
+    companion_chance=(0.0, 0.05),
+    customers_a_stop=3.0,
     search_share=(0.0, 0.08),
-    halts_per_day=(1.0, 4.0),
+    jams_per_day=(0.0, 1.5),
+    halts_per_day=(0.0, 3.0),
+    errands_per_day=(0.0, 0.4),
+    break_in_fence=(0.0, 0.2),
     routes=False,
 )
 

@@ -54,12 +54,12 @@ class Streets:
             self._street_between[b, a] = number
 
     @cached_property
-    def _shortest(self) -> tuple[Metres, npt.NDArray[np.int32]]:
+    def _shortest(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]]:
         n = len(self.crossings)
         cost = self.length_m / self.speed_mps
         graph = csr_array((cost, (self.ends[:, 0], self.ends[:, 1])), shape=(n, n))
         seconds, before = dijkstra(graph, directed=False, return_predecessors=True)
-        return seconds, before
+        return seconds.astype(np.float32), before.astype(np.int16 if n < 32_000 else np.int32)
 
     def place(self, spot: Spot) -> Metres:
         """Where the spot is."""

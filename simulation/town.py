@@ -16,8 +16,6 @@ from simulation.randomness import stream
 from simulation.streets import Metres, Spot, Streets
 
 DRIVERS_A_DISTRICT = 4
-CUSTOMERS_A_STOP = 6
-"""Customers a driver knows for each stop of a day: each is visited about every sixth day."""
 DEPOT_CLEAR_M = 160.0
 
 
@@ -76,7 +74,7 @@ def build_town(
     profile: Profile, drivers: int, seed: int, regions: int = 1, stops_per_day: float | None = None
 ) -> Town:
     """The town that this seed draws; regions differ in place, pace and parking."""
-    own = settled(profile, stream(seed, "profile"))
+    own = settled(profile, stream(seed, f"profile {profile.name}"))
     stops = own.stops_per_day[0] if stops_per_day is None else stops_per_day
     count = max(regions, -(-drivers // DRIVERS_A_DISTRICT))
     where = stream(seed, "where")
@@ -113,7 +111,7 @@ def _build_district(
     stops: float,
 ) -> District:
     rng = stream(seed, "district", number)
-    wanted = max(30, int(max(1, len(drivers)) * stops * CUSTOMERS_A_STOP))
+    wanted = max(30, int(max(1, len(drivers)) * stops * profile.customers_a_stop))
     homes = int(wanted / profile.households[0] / profile.customer_share[0]) + 20
     streets = draw_streets(profile, homes * profile.house_spacing_m[0] / 2, rng)
     spots, doors = _houses(profile, streets, rng)
