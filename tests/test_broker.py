@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +15,8 @@ import pytest
 
 from streams.broker import BrokerError, EmbeddedBroker, choose_broker, jars
 from streams.broker.config import Layout
-from streams.broker.errors import DownloadFailed, NotAnswering, PortInUse
-from streams.broker.process import Running, end, find_running, note_running
+from streams.broker.errors import DirectoryInUse, DownloadFailed, NotAnswering, PortInUse
+from streams.broker.process import Running, end, find_running, locked, note_running
 
 ONE = "org.example:one:1.0"
 TWO = "org.example:two:2.0"
@@ -160,6 +161,18 @@ def test_another_program_with_the_brokers_former_process_id_is_left_alone(tmp_pa
     assert find_running(layout) is None
     assert end(layout) is False
     assert not layout.state.exists()
+
+
+def test_a_directory_is_locked_while_a_process_that_inherited_the_lock_lives(tmp_path):
+    layout = Layout(tmp_path)
+    with locked(layout) as lock:
+        heir = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+    with pytest.raises(DirectoryInUse, match=f"{tmp_path}: another broker"), locked(layout):
+        pass
+    heir.kill()
+    heir.wait()
+    with locked(layout):
+        pass
 
 
 def test_configured_servers_that_do_not_answer_are_named(tmp_path, repository):

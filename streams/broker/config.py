@@ -84,6 +84,11 @@ class Layout:
         return self.root / "broker.json"
 
     @property
+    def lock(self) -> Path:
+        """Locked as long as a broker runs here: two would ruin each other's data."""
+        return self.root / "lock"
+
+    @property
     def data(self) -> Path:
         """Kafka's own files: topics, offsets, metadata."""
         return self.root / "kafka"

@@ -20,6 +20,7 @@ from streams.broker.process import (
     Running,
     dismiss,
     find_running,
+    locked,
     note_running,
     watch_over,
 )
@@ -93,17 +94,18 @@ class EmbeddedBroker:
         self._check_directory()
         ports = self._ports()
         class_path = os.pathsep.join(map(str, jars.class_path(on_progress=self._on_download)))
-        for _ in range(PORT_TRIES - 1):
-            try:
-                return self._start_on(ports, class_path)
-            except PortInUse:
-                ports = self._ports()
-        return self._start_on(ports, class_path)
+        with locked(self._layout) as lock:
+            for _ in range(PORT_TRIES - 1):
+                try:
+                    return self._start_on(ports, class_path, lock)
+                except PortInUse:
+                    ports = self._ports()
+            return self._start_on(ports, class_path, lock)
 
-    def _start_on(self, ports: tuple[int, int], class_path: str) -> Self:
+    def _start_on(self, ports: tuple[int, int], class_path: str, lock: int) -> Self:
         self._layout.write(*ports)
         self._format(class_path)
-        self._launch(class_path, ports[0])
+        self._launch(class_path, ports[0], lock)
         self.port = ports[0]
         return self
 
@@ -178,7 +180,7 @@ class EmbeddedBroker:
         logging = f"-Dlog4j2.configurationFile={self._layout.logging.as_uri()}"
         return [str(JAVA), *options, *QUIET_JVM, logging, "-cp", class_path]
 
-    def _launch(self, class_path: str, port: int) -> None:
+    def _launch(self, class_path: str, port: int, lock: int) -> None:
         if self._layout.log.exists():
             self._layout.log.replace(self._layout.former_log)
         with self._layout.log.open("wb") as log:
@@ -189,6 +191,7 @@ class EmbeddedBroker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=_environment(),
+                pass_fds=(lock,),
             )
         if not self._detached:
             self._guard = watch_over(self._jvm.pid)
@@ -220,8 +223,6 @@ class EmbeddedBroker:
             return PortInUse(
                 "another program took the port while the broker started; choose another with --port"
             )
-        if "Failed to acquire lock" in said:
-            return DirectoryInUse(f"{self.data_dir}: another broker uses this data directory")
         reason = next((line for line in lines if "Exception" in line or " ERROR " in line), "no reason given")
         return BrokerError(f"the broker {what}: {reason}; see {self.log_file}")
 

@@ -1,16 +1,20 @@
 """Which process is the broker of a directory, whether it lives, and how it is ended."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from streams.broker.config import Layout
+from streams.broker.errors import DirectoryInUse
 
 STOP_WITHIN_S: Final = 20.0
 """A broker that has not stopped by itself in that time is killed."""
@@ -58,6 +62,27 @@ def _command_line(pid: int) -> list[str]:
         ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return shown.stdout.split()
+
+
+@contextmanager
+def locked(layout: Layout) -> Iterator[int]:
+    """The directory's lock, as a file descriptor; a process that inherits it holds on to the lock.
+
+    Raises DirectoryInUse when another holds it.
+    """
+    lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _take(lock, layout)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, layout: Layout) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DirectoryInUse(f"{layout.root}: another broker uses this data directory") from error
 
 
 def end(layout: Layout) -> bool:
