@@ -1,7 +1,7 @@
 """The features of a stop, defined once: training and serving call the same function on the same columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,7 @@ CUSTOMER: Final = (
     "customer_last_s",
     "customer_spread",
     "customer_days_since",
+    "customer_excess",
 )
 TIME: Final = (
     "weekday",
@@ -44,6 +45,9 @@ TIME: Final = (
 )
 WEATHER: Final = ("temperature_c", "precipitation_mm", "snow_depth_cm", "wind_mps")
 DRIVER: Final = ("driver_mean_s", "driver_visits")
+RISING: Final = frozenset({"order_weight_kg", "order_items", "order_boxes", "stairs", "parking_difficulty"})
+"""Features of which more never makes a service shorter."""
+
 CATEGORIES: Final = ("region", "area_type")
 PLAIN: Final = (
     "order_weight_kg",
@@ -64,7 +68,9 @@ class FeatureSpec:
     """Settings of the features; `categories` holds the known values, whose place is their code.
 
     `country` (ISO 3166, or with a subdivision as in `DE-BY`) names the holidays, `countries` those of single
-    regions; hours and dates are those of `time_zone`. The driver plays no part unless `driver_aware`.
+    regions; hours and dates are those of `time_zone`. The driver plays no part unless `driver_aware`, the
+    region none unless `regional`. `shrinkage` is how many visits weigh as much as knowing nothing of a
+    customer: `customer_excess`, the mean log of actual over expected, is drawn to 0 by so many.
     """
 
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -73,6 +79,7 @@ class FeatureSpec:
     time_zone: str = "UTC"
     driver_aware: bool = False
     regional: bool = True
+    shrinkage: float = 3.0
 
     @property
     def names(self) -> list[str]:
@@ -83,9 +90,7 @@ class FeatureSpec:
     def learned(self, stops: pd.DataFrame) -> "FeatureSpec":
         """The same settings with the categories that occur in these stops."""
         found = {name: sorted(stops[name].dropna().astype(str).unique()) for name in CATEGORIES}
-        return FeatureSpec(
-            found, self.country, self.countries, self.time_zone, self.driver_aware, self.regional
-        )
+        return replace(self, categories=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Histories:
 
 
 def usable(visits: pd.DataFrame) -> pd.DataFrame:
-    """The visits that customers' history is made of, and models learn from: completed, with a service time."""
+    """The visits that history is made of, and that models learn from: completed, with a service time."""
     done = (visits["status"] == "completed") & visits["service_time_s"].notna()
     return visits[done]
 
@@ -113,13 +118,13 @@ def histories(visits: pd.DataFrame, expected_s: Floats | None = None) -> Histori
 
 
 def build(stops: pd.DataFrame, past: Histories, spec: FeatureSpec) -> Floats:
-    """The feature matrix (n stops, len(spec.names)) of stops: rows of the training table or of `Facts.of_routes`.
+    """The feature matrix (n stops, len(spec.names)) of rows of the training table or of `Facts.of_routes`.
 
     Every feature is known at the stop's `as_of`; NaN where it is not.
     """
     columns: dict[str, Any] = {name: stops[name] for name in PLAIN}
     columns |= _order(stops) | _place(stops, spec) | _time(stops, spec)
-    columns |= _customer(past.customers.past(stops["customer_id"], to_ms(stops["as_of"])))
+    columns |= _customer(past.customers.past(stops["customer_id"], to_ms(stops["as_of"])), spec)
     if spec.driver_aware:
         driver = past.drivers.past(stops["driver_id"], to_ms(stops["as_of"]))
         columns |= {"driver_mean_s": driver.mean_s, "driver_visits": driver.visits}
@@ -163,7 +168,7 @@ def _codes(values: pd.Series, known: Sequence[str]) -> Floats:
     return np.where(codes < 0, np.nan, codes)
 
 
-def _customer(past: Past) -> dict[str, Floats]:
+def _customer(past: Past, spec: FeatureSpec) -> dict[str, Floats]:
     return {
         "customer_visits": past.visits,
         "customer_mean_s": past.mean_s,
@@ -171,6 +176,7 @@ def _customer(past: Past) -> dict[str, Floats]:
         "customer_last_s": past.last_s,
         "customer_spread": past.spread,
         "customer_days_since": past.days_since,
+        "customer_excess": past.excess / np.maximum(past.visits + spec.shrinkage, 1e-9),
     }
 
 

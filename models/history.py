@@ -21,9 +21,14 @@ DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One value for each stop asked for; NaN where there is no such past visit."""
+    """One value for each stop asked for; NaN where there is no such past visit.
+
+    `average_s` is the plain mean, `mean_s` the geometric one (robust), `recent_s` the median of the last few,
+    `spread` the standard deviation of the logs.
+    """
 
     visits: Floats
+    average_s: Floats
     mean_s: Floats
     recent_s: Floats
     last_s: Floats
@@ -52,6 +57,7 @@ class History:
         self._service = service_s[order]
         logs = np.log(np.maximum(self._service, SHORTEST_S))
         expected = np.ones(len(logs)) if expected_s is None else np.maximum(expected_s[order], SHORTEST_S)
+        self._seconds = _running(codes, self._service)
         self._sums = _running(codes, logs)
         self._squares = _running(codes, logs * logs)
         self._excess = _running(codes, logs - np.log(expected))
@@ -69,6 +75,7 @@ class History:
         variance = _at(self._squares, last, n) / some - mean * mean
         return Past(
             visits=n,
+            average_s=_at(self._seconds, last, n) / some,
             mean_s=np.exp(mean),
             recent_s=self._recent(first, after),
             last_s=_at(self._service, last, n),
@@ -101,7 +108,7 @@ class History:
 
 def _running(codes: Ints, values: Floats) -> Floats:
     """Sums up to each visit within its own key, so that no key's figures depend on another's."""
-    return pd.Series(values).groupby(codes).cumsum().to_numpy()
+    return np.asarray(pd.Series(values).groupby(codes).cumsum(), dtype=np.float64)
 
 
 def _at(values: Floats | Ints, places: Ints, n: Floats) -> Floats:

@@ -14,9 +14,9 @@ DAY_MS: Final = 86_400_000
 DENSITY_WITHIN_M: Final = 500.0
 DENSITIES_KEPT: Final = 200_000
 PARKING_WORDS: Final = {
-    **dict.fromkeys(("none", "easy", "low"), 0.0),
-    **dict.fromkeys(("medium", "moderate"), 0.5),
-    **dict.fromkeys(("hard", "high", "difficult"), 1.0),
+    **dict.fromkeys(("none", "easy", "low"), 1.0),
+    **dict.fromkeys(("medium", "moderate"), 3.0),
+    **dict.fromkeys(("hard", "high", "difficult"), 5.0),
 }
 YES: Final = frozenset({"yes", "true", "1", "1.0", "y"})
 NO: Final = frozenset({"no", "false", "0", "0.0", "n"})

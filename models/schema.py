@@ -60,8 +60,7 @@ STOP_FIELDS: Final = [
 ]
 """What was known of the stop when the route was planned: `as_of` is the route's start.
 
-`fence_density` counts the fences within 500 m; `parking_difficulty` runs from 0 (none) to 1 (hard) or is
-what the customer facts say when they are numbers.
+`fence_density` counts the fences within 500 m; `parking_difficulty` runs from 1 (easy) to 5 (hard).
 """
 
 TRAINING: Final = pa.schema(VISIT_FIELDS + STOP_FIELDS)

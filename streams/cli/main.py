@@ -12,6 +12,11 @@ from geofence.errors import ServicetimeError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
+    "worker": ("streams.cli.worker", "Run the agents: pings to visits, routes to predictions."),
+    "train": ("streams.cli.train", "Tune, fit, prove and register a model; promote it when the gate allows."),
+    "predict": ("streams.cli.predict", "Predict the stops of routes to come."),
+    "models": ("streams.cli.models", "List, show, promote and roll back models."),
+    "publish": ("streams.cli.publish", "Send recorded files to the topics."),
     "broker": ("streams.cli.broker", "Start, stop or look at this machine's own Apache Kafka."),
     "doctor": ("streams.cli.doctor", "Tell what is missing on this machine and how to get it."),
 }

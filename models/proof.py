@@ -1,0 +1,85 @@
+"""How a model and the baselines do on days that it never saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.baselines import BY_HAND, HistoricalMean, Linear, SevenMinutes
+from models.features import CATEGORIES, FeatureSpec, to_ms
+from models.fitting import Fold
+from models.model import Model
+from models.slices import Mask, slices
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Predictions in seconds by name (model, rule, rule_adjusted, historical_mean, linear) and the truth."""
+
+    stops: pd.DataFrame
+    actual_s: Floats
+    predicted_s: Mapping[str, Floats]
+    p90_s: Floats
+    expected_s: Floats
+    sd_s: Floats
+    groups: Mapping[str, Mask]
+
+    @property
+    def mae_s(self) -> dict[str, float]:
+        """Mean absolute errors by name."""
+        return {name: mae_s(seconds, self.actual_s) for name, seconds in self.predicted_s.items()}
+
+    @property
+    def p90_coverage(self) -> float:
+        """The share of visits that took at most their P90."""
+        return float(np.mean(self.actual_s <= self.p90_s))
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """The first and the last planning moment, in milliseconds since 1970."""
+        as_of_ms = to_ms(self.stops["as_of"])
+        return int(as_of_ms.min()), int(as_of_ms.max())
+
+
+def prove(model: Model, data: Fold) -> Proof:
+    """The model and all baselines on the proving side of a split whose learning side the model saw."""
+    known, stops, learned = data.visits, data.visits[data.prove], data.visits[data.learn]
+    past = model.histories(known)
+    features = model.features(stops, past)
+    estimates = model.predict(features)
+    linear = _linear(model.spec, model.features(learned, past), data)
+    predicted = {
+        "model": estimates.p50_s,
+        "rule": SevenMinutes().predict(stops),
+        "rule_adjusted": SevenMinutes(adjustments=BY_HAND).predict(stops),
+        "historical_mean": HistoricalMean.of(learned).predict(stops, past.customers),
+        "linear": linear.predict(features),
+    }
+    return Proof(
+        stops=stops,
+        actual_s=stops["service_time_s"].to_numpy(float),
+        predicted_s=predicted,
+        p90_s=estimates.p90_s,
+        expected_s=estimates.expected_s,
+        sd_s=estimates.sd_s,
+        groups=slices(stops, features, model.spec),
+    )
+
+
+def predicted_by(model: Model, known: pd.DataFrame, stops: pd.DataFrame) -> Floats:
+    """Another model's medians in seconds for the same stops, with the history it would have had."""
+    return model.predict(model.features(stops, model.histories(known))).p50_s
+
+
+def mae_s(predicted_s: Floats, actual_s: Floats) -> float:
+    """The mean absolute error."""
+    return float(np.mean(np.abs(predicted_s - actual_s)))
+
+
+def _linear(spec: FeatureSpec, features: Floats, data: Fold) -> Linear:
+    places = [spec.names.index(name) for name in CATEGORIES if name in spec.names]
+    return Linear(places).fit(features, np.exp(data.log_s[data.learn]), data.weights[data.learn])
