@@ -20,6 +20,7 @@ from geofence.events import (
 )
 from geofence.fences import Fence
 from geofence.routes import Order, Route, Stop
+from models.weather import Weather
 from streams.records import (
     BadMessage,
     DeadLetter,
@@ -27,7 +28,6 @@ from streams.records import (
     ModelRef,
     StopPrediction,
     TopFactor,
-    WeatherRecord,
     decode_device_event,
     decode_fence,
     decode_manual,
@@ -299,7 +299,7 @@ def test_smaller_records_are_read_and_name_their_bad_field(decode, record, chang
         (Fence("f", "c", 47.0, 8.0, 50.0, facts={"floor": 3}), decode_fence),
         (DeviceFenceEvent("d", "f", FenceEventType.EXITED, NOON_MS), decode_device_event),
         (ManualRecord("s", "d", "c", NOON_MS, NOON_MS + 1000), decode_manual),
-        (WeatherRecord("w", NOON_MS, -3.5, 0.2, None, 4.0), decode_weather),
+        (Weather("w", NOON_MS, -3.5, 0.2, None, 4.0), decode_weather),
     ],
 )
 def test_what_is_written_is_read_back(record, decode):

@@ -11,6 +11,7 @@ import click
 from geofence.errors import ServicetimeError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "replay": ("streams.cli.replay", "Detect visits in recorded files, without a broker."),
     "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
     "worker": ("streams.cli.worker", "Run the agents: pings to visits, routes to predictions."),
     "train": ("streams.cli.train", "Tune, fit, prove and register a model; promote it when the gate allows."),

@@ -76,7 +76,7 @@ def _rich_bar(total: float | None, what: str) -> Iterator[Bar]:
 
 
 class _Lines:
-    """One line at the start, one now and then, one at the end."""
+    """A line now and then, and one at the end."""
 
     def __init__(self, total: float | None, what: str) -> None:
         self._total = total
@@ -84,7 +84,6 @@ class _Lines:
         self._done = 0.0
         self._said = ""
         self._started = self._last = time.monotonic()
-        click.echo(f"{what} ...", err=True)
 
     def advance(self, amount: float = 1) -> None:
         self._done += amount

@@ -10,11 +10,11 @@ from geofence.errors import InvalidFence, InvalidRecord
 from geofence.events import DeviceFenceEvent
 from geofence.fences import Fence
 from geofence.routes import Route
+from models.weather import Weather
 from streams.errors import UnreadableInput
 from streams.files.opening import STDIN, file_name, read_lines, read_whole
 from streams.records.inputs import (
     ManualRecord,
-    WeatherRecord,
     decode_device_event,
     decode_fence,
     decode_manual,
@@ -59,7 +59,7 @@ def read_manual(path: str) -> Iterator[ManualRecord]:
     return each_line(path, decode_manual)
 
 
-def read_weather(path: str) -> Iterator[WeatherRecord]:
+def read_weather(path: str) -> Iterator[Weather]:
     """The weather of JSON Lines. Raises UnreadableInput naming the file, line and field."""
     return each_line(path, decode_weather)
 
@@ -70,6 +70,7 @@ def read_device_events(path: str) -> Iterator[DeviceFenceEvent]:
 
 
 def each_line(path: str, decode: Callable[[bytes], Record]) -> Iterator[Record]:
+    """What each line that is not blank decodes to. Raises UnreadableInput naming the file, line and field."""
     return _each(path, read_lines(path), decode)
 
 

@@ -4,7 +4,6 @@ from geofence.times import format_time, parse_time
 from streams.records.encoding import encode, to_fields, to_wire
 from streams.records.inputs import (
     ManualRecord,
-    WeatherRecord,
     decode_device_event,
     decode_fence,
     decode_manual,
@@ -33,7 +32,6 @@ __all__ = [
     "ServiceTimeRecord",
     "StopPrediction",
     "TopFactor",
-    "WeatherRecord",
     "decode_device_event",
     "decode_fence",
     "decode_manual",

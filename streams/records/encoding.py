@@ -10,11 +10,11 @@ from geofence.fences import Fence
 from geofence.geojson import feature_of
 from geofence.routes import Route
 from geofence.times import format_time
+from models.weather import Weather
 from streams.records.inputs import (
     DeviceEventRecord,
     ManualRecord,
     ManualWire,
-    WeatherRecord,
     WeatherWire,
     route_record,
 )
@@ -78,7 +78,7 @@ def _manual(record: ManualRecord) -> ManualWire:
     )
 
 
-def _weather(record: WeatherRecord) -> WeatherWire:
+def _weather(record: Weather) -> WeatherWire:
     return WeatherWire(
         record.region,
         format_time(record.ts_ms),
@@ -97,5 +97,5 @@ _CONVERT: Final[dict[type, Callable[[Any], Any]]] = {
     Fence: feature_of,
     DeviceFenceEvent: _device,
     ManualRecord: _manual,
-    WeatherRecord: _weather,
+    Weather: _weather,
 }

@@ -11,6 +11,7 @@ from geofence.fences import Fence
 from geofence.geojson import fence_of
 from geofence.routes import Order, Route, Stop
 from geofence.times import format_time, parse_time, require_plausible
+from models.weather import Weather
 from streams.records.reasons import read, whole
 
 Time = str | int | float
@@ -69,8 +70,8 @@ class WeatherWire(msgspec.Struct, omit_defaults=True):
 
     region: str
     ts: Time
-    temperature_c: float
-    precipitation_mm: float
+    temperature_c: float | None
+    precipitation_mm: float | None
     snow_depth_cm: float | None = None
     wind_mps: float | None = None
 
@@ -84,18 +85,6 @@ class ManualRecord:
     customer_id: str
     arrived_ms: int
     departed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class WeatherRecord:
-    """The weather of a region at one time."""
-
-    region: str
-    ts_ms: int
-    temperature_c: float
-    precipitation_mm: float
-    snow_depth_cm: float | None = None
-    wind_mps: float | None = None
 
 
 _route: Final = msgspec.json.Decoder(RouteRecord).decode
@@ -144,7 +133,7 @@ def decode_manual(value: bytes) -> ManualRecord:
     return ManualRecord(record.stop_id, record.driver_id, record.customer_id, arrived_ms, departed_ms)
 
 
-def decode_weather(value: bytes) -> WeatherRecord:
+def decode_weather(value: bytes) -> Weather:
     """The weather of a region at one time; raises InvalidRecord."""
     record = read(_weather, value, InvalidRecord)
     _require_names(region=record.region)
@@ -157,7 +146,7 @@ def decode_weather(value: bytes) -> WeatherRecord:
         amount = getattr(record, name)
         if amount is not None and amount < least:
             raise InvalidRecord(f"{amount} is below {least}", name)
-    return WeatherRecord(
+    return Weather(
         record.region,
         parse_time(record.ts, "ts"),
         record.temperature_c,

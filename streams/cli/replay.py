@@ -1,0 +1,63 @@
+"""`servicetime replay`: detection on recorded files, without a broker."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli import options
+from streams.cli.rules import detection
+
+if TYPE_CHECKING:
+    from geofence.rules import Rules
+
+EXAMPLES = """\b
+Examples:
+  servicetime replay --pings pings.jsonl.gz --fences fences.geojson --out visits.jsonl
+  servicetime replay --pings mon.csv --pings tue.csv --fences f.geojson --routes r.jsonl --out - | jq .status
+  servicetime replay --pings walk.gpx --driver anna --fences f.geojson --out v.jsonl --dwell-s 60
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@options.pings(required=True)
+@options.fences(required=True)
+@options.routes()
+@click.option(
+    "--out", type=options.WRITABLE, required=True, help="Where service-times records go; - for stdout."
+)
+@click.option("--events", type=options.WRITABLE, help="Where geofence-events records go.")
+@click.option("--rejects", type=options.WRITABLE, help="Where bad lines go, as dead-letters records.")
+@click.option("--table", metavar="DIR", help="Put the visits into this training table too.")
+@click.option("--weather", type=options.READABLE, help="Weather by region, for the training table.")
+@options.driver()
+@options.as_json()
+@detection()
+def command(
+    pings: tuple[str, ...],
+    fences: str,
+    routes: str | None,
+    out: str,
+    events: str | None,
+    rejects: str | None,
+    table: str | None,
+    weather: str | None,
+    driver: str | None,
+    as_json: bool,
+    rules: "Rules",
+) -> None:
+    """Detect visits in recorded pings, as the worker would, and write their records.
+
+    The same files and settings give the same bytes. Bad lines are counted and go to --rejects; a file that is
+    missing or damaged ends the replay, and leaves no output.
+    """
+    from streams.cli.progress import progress
+    from streams.replay import Inputs, Outputs, replay
+
+    inputs = Inputs(pings, fences, routes, weather, driver)
+    with progress(inputs.size(), "Replaying") as bar:
+        summary = replay(inputs, Outputs(out, events, rejects, table), rules, bar.advance)
+    if as_json:
+        click.echo(json.dumps(summary.as_dict()), err=out == "-")
+    else:
+        click.echo(str(summary), err=True)

@@ -1,0 +1,169 @@
+"""The worker's detection without a broker: recorded files in, the records it would have told out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time_ns
+from typing import Protocol
+
+from geofence.engine import Engine
+from geofence.events import FenceEvent, Output, ServiceTime, VisitStatus
+from geofence.fences import FenceSet
+from geofence.routes import Route
+from geofence.rules import Rules
+from streams.files import PingsRead, Sink, file_name, read_fences, read_pings, read_routes, size_of, writing
+from streams.files.opening import STDIN, Advance
+from streams.records import DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Names of the files to read; `-` is stdin."""
+
+    pings: tuple[str, ...]
+    fences: str
+    routes: str | None = None
+    weather: str | None = None
+    driver: str | None = None
+
+    def size(self) -> int | None:
+        """Bytes of all ping files, None with stdin. Raises UnreadableInput when one is not there."""
+        sizes = [size_of(path) for path in self.pings]
+        return None if None in sizes else sum(filter(None, sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Names of the files to write; None: not wanted. `table` is the directory or URI of a training table."""
+
+    out: str
+    events: str | None = None
+    rejects: str | None = None
+    table: str | None = None
+
+
+@dataclass
+class Summary:
+    """What a replay has read and told; every ping read is used, duplicate, too late or rejected."""
+
+    fences: int = 0
+    routes: int = 0
+    used: int = 0
+    duplicate: int = 0
+    too_late: int = 0
+    rejected: int = 0
+    records: int = 0
+    visits: int = 0
+    events: int = 0
+    standing: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def pings(self) -> int:
+        """All pings and bad lines read."""
+        return self.used + self.duplicate + self.too_late + self.rejected
+
+    def count(self, visits: Iterable[ServiceTime]) -> None:
+        """Count records, and the visits that hold after them."""
+        for visit in visits:
+            self.records += 1
+            if visit.status is VisitStatus.RETRACTED:
+                self.standing.discard(visit.visit_id)
+            else:
+                self.standing.add(visit.visit_id)
+        self.visits = len(self.standing)
+
+    def as_dict(self) -> dict[str, int]:
+        """The figures by name."""
+        names = ("fences", "routes", "pings", "used", "duplicate", "too_late", "rejected")
+        return {n: getattr(self, n) for n in (*names, "visits", "records", "events")}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pings:,} pings: {self.used:,} used, {self.duplicate:,} duplicate, "
+            f"{self.too_late:,} too late, {self.rejected:,} rejected; {self.visits:,} visits "
+            f"({self.records:,} records, {self.events:,} events)"
+        )
+
+
+class Table(Protocol):
+    """Where training rows go."""
+
+    def add(self, visits: Iterable[ServiceTime]) -> None:
+        """Take these revisions in."""
+        ...
+
+    def close(self) -> None:
+        """Write what is still held."""
+        ...
+
+
+def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | None = None) -> Summary:
+    """Detect the visits in these files and write the records in the order they are told.
+
+    The same files and rules give the same bytes. Raises UnreadableInput (file, line, field) and OSError; no
+    output file is touched then.
+    """
+    inputs.size()
+    engine = Engine(rules, FenceSet(read_fences(inputs.fences)))
+    routes = list(read_routes(inputs.routes)) if inputs.routes is not None else []
+    summary = Summary(fences=len(engine.fences), routes=len(routes))
+    with ExitStack() as stack:
+        out, events, rejects = (
+            stack.enter_context(writing(path)) for path in (outputs.out, outputs.events, outputs.rejects)
+        )
+        table = _table(inputs, outputs, engine.fences, routes)
+        for told in _told(engine, inputs, routes, rejects, summary, advance):
+            visits = [o for o in told if isinstance(o, ServiceTime)]
+            happened = [o for o in told if isinstance(o, FenceEvent)]
+            out.write(visits)
+            events.write(happened)
+            summary.count(visits)
+            summary.events += len(happened)
+            if table is not None:
+                table.add(visits)
+        if table is not None:
+            table.close()
+    counters = engine.counters
+    summary.used, summary.duplicate, summary.too_late = counters.used, counters.duplicate, counters.too_late
+    return summary
+
+
+def _told(
+    engine: Engine,
+    inputs: Inputs,
+    routes: Iterable[Route],
+    rejects: Sink,
+    summary: Summary,
+    advance: Advance | None,
+) -> Iterator[list[Output]]:
+    """Everything the engine tells, batch by batch; bad lines go to `rejects` on the way."""
+    for route in routes:
+        yield engine.put_route(route)
+    for path in inputs.pings:
+        received_ms = _received_ms(path)
+        for read in read_pings(path, inputs.driver, advance=advance):
+            summary.rejected += len(read.bad)
+            rejects.write(_dead_letters(path, received_ms, read))
+            if len(read.batch):
+                yield engine.feed(read.batch)
+    yield engine.settle()
+
+
+def _dead_letters(path: str, received_ms: int, read: PingsRead) -> Iterator[DeadLetter]:
+    """One for each bad line: the file as topic, the line from 0 as offset."""
+    for bad in read.bad:
+        yield DeadLetter.of(file_name(path), 0, bad.line - 1, received_ms, bad.reason, bad.field, bad.value)
+
+
+def _received_ms(path: str) -> int:
+    """When a file's records came: when it was last written to; so two replays give the same bytes."""
+    return time_ns() // 1_000_000 if path == STDIN else Path(path).stat().st_mtime_ns // 1_000_000
+
+
+def _table(inputs: Inputs, outputs: Outputs, fences: FenceSet, routes: list[Route]) -> Table | None:
+    if outputs.table is None:
+        return None
+    from streams.table import TrainingTable
+
+    return TrainingTable(outputs.table, fences, routes, inputs.weather)
