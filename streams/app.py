@@ -12,6 +12,7 @@ from streams import transport
 from streams.agents.runs import Take, agent_of_runs, consumer_of
 from streams.detection import INPUTS, DetectionWork
 from streams.facts import Facts
+from streams.metrics import Instruments, StateCollector
 from streams.partition import Detection
 from streams.settings import Settings
 from streams.transport import Run
@@ -47,7 +48,13 @@ class Worker:
         self.settings = settings
         self.app = _faust_app(settings)
         self.facts = Facts(settings.bootstrap, settings.topics)
-        self.detection = DetectionWork(settings, self.facts, FaustIntake(self.app), self._engine)
+        self.instruments = Instruments()
+        self.detection = DetectionWork(
+            settings, self.facts, FaustIntake(self.app), self._engine, self.instruments
+        )
+        self.instruments.registry.register(
+            StateCollector(self.detection.report, lambda: len(self.facts.fences))
+        )
         self._facts_known: asyncio.Task[None] | None = None
         for topic in INPUTS:
             agent_of_runs(self.app, settings.topics.name(topic), self._detect(topic))
@@ -58,6 +65,16 @@ class Worker:
         self.app.on_partitions_revoked.connect(self._revoked, weak=False)
         self.app.on_rebalance_complete.connect(self._rebalanced, weak=False)
         self.app.on_before_shutdown.connect(self._stopping, weak=False)
+
+    def health(self) -> dict[str, Any]:
+        """What `/healthz` tells."""
+        partitions = {str(r.number): "ready" if r.ready else "taking over" for r in self.detection.report()}
+        well = not self.instruments.problems and all(state == "ready" for state in partitions.values())
+        return {
+            "status": "ok" if well else "degraded",
+            "partitions": partitions,
+            "problems": dict(self.instruments.problems),
+        }
 
     def _engine(self) -> Detection:
         from geofence.engine import Engine

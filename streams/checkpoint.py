@@ -45,6 +45,9 @@ class Changes:
     positions: Positions
     outputs: list[ServiceTime | FenceEvent] = field(default_factory=list)
     letters: list[tuple[bytes | None, DeadLetter]] = field(default_factory=list)
+    extra: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    """Topic (the contract's name), key and value of records made elsewhere."""
+
     states: Mapping[str, Delta] = field(default_factory=dict)
 
 
@@ -144,6 +147,8 @@ class Checkpoints:
             yield self._topics.name(topic), key.encode(), encode(output), None
         for key_received, letter in changes.letters:
             yield self._topics.name("dead-letters"), key_received, encode(letter), None
+        for topic, extra_key, extra in changes.extra:
+            yield self._topics.name(topic), extra_key, extra, None
         for state_key, value in state_records(changes.states, changes.positions):
             yield self._topics.state, state_key, value, self._partition
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from streams.checkpoint import Checkpoints, Fenced, NotCommitted
 from streams.errors import Unavailable
 from streams.facts import Facts
+from streams.metrics import Instruments, PartitionReport
 from streams.partition import Detection, FenceChange, OutOfSequence, Partition, portions
 from streams.settings import Settings
 from streams.transport import Run
@@ -64,7 +65,12 @@ class DetectionWork:
     """All partitions of this worker."""
 
     def __init__(
-        self, settings: Settings, facts: Facts, intake: Intake, engine: Callable[[], Detection]
+        self,
+        settings: Settings,
+        facts: Facts,
+        intake: Intake,
+        engine: Callable[[], Detection],
+        instruments: Instruments,
     ) -> None:
         self.held: dict[int, Held] = {}
         self._settings = settings
@@ -72,6 +78,7 @@ class DetectionWork:
         self._facts = facts
         self._intake = intake
         self._engine = engine
+        self._instruments = instruments
         self._assigned = False
         facts.on_fence.append(self._take_fence)
 
@@ -127,6 +134,21 @@ class DetectionWork:
             held.uncommitted += len(portion.records)
             await asyncio.sleep(0)
 
+    def report(self) -> list[PartitionReport]:
+        """Every partition as it is now; may be called from another thread."""
+        return [self._report(held) for held in list(self.held.values())]
+
+    def _report(self, held: Held) -> PartitionReport:
+        work = held.work
+        if work is None:
+            return PartitionReport(held.number, ready=False)
+        lag = {}
+        for topic, offset in list(work.positions.inputs.items()):
+            end = self._intake.readable_end(TopicPartition(self._topics.name(topic), held.number))
+            if end is not None:
+                lag[topic] = max(0, end - offset)
+        return PartitionReport(held.number, True, work.counts, work.drivers, lag)
+
     def positions(self) -> dict[TopicPartition, int]:
         """Where each input continues."""
         return {
@@ -160,7 +182,7 @@ class DetectionWork:
         return held.work is work
 
     async def _everything_known(self, held: Held, work: Partition) -> None:
-        """All fences and routes there are now are taken in before a ping fetched by now is decided."""
+        """Return when all fences and routes there are now have been taken in."""
         routes = TopicPartition(self._topics.name("routes"), held.number)
         while held.work is work:
             try:
@@ -215,8 +237,8 @@ class DetectionWork:
             if work.positions.inputs[name] > ends[tp]:
                 raise Unavailable(
                     f"topic {tp.topic}, partition {tp.partition} ends at {ends[tp]}, but the stored state has "
-                    f"read it up to {work.positions.inputs[name]}: was the topic made anew? Then delete the "
-                    f"topic {self._topics.state}, or choose another --app-id"
+                    f"read it up to {work.positions.inputs[name]}: was the topic made anew? Then delete "
+                    f"the topic {self._topics.state}, or choose another --app-id"
                 )
         if stored.positions is not None:
             for change in await self._facts.fence_changes(work.positions.fences):
@@ -280,7 +302,8 @@ class DetectionWork:
     async def _commit(self, held: Held, work: Partition) -> None:
         messages, changes = held.uncommitted, work.changes(_wall_ms())
         try:
-            await held.checkpoints.commit(changes)
+            with self._instruments.checkpoint_s.time():
+                await held.checkpoints.commit(changes)
         except Fenced as reason:
             log.warning("Gave up partition %d: %s", held.number, reason)
             self._lost(held, work, FENCED_PAUSE_S)
@@ -288,6 +311,8 @@ class DetectionWork:
             log.warning("Goes back to the last checkpoint of partition %d: %s", held.number, reason)
             self._lost(held, work, 0.0)
         else:
+            self._instruments.checkpoints.labels(held.number).inc()
+            self._instruments.outputs.labels(held.number).inc(len(changes.outputs) + len(changes.extra))
             held.uncommitted -= messages
             held.committed.set()
 
@@ -295,6 +320,7 @@ class DetectionWork:
         """Memory is ahead of what is committed: drop it, read the last checkpoint, go on from there."""
         if held.work is not work:
             return
+        self._instruments.setbacks.labels(held.number).inc()
         held.work = None
         held.committed.set()
         if self._assigned:  # else whoever gets the partition next starts from that checkpoint

@@ -93,6 +93,7 @@ class Partition:
         self._dead = 0
         self._outputs: list[Output] = []
         self._letters: list[tuple[bytes | None, DeadLetter]] = []
+        self._extra: list[tuple[str, bytes, bytes]] = []
         self._changed = False
         self._changed_ms: dict[str, int] = {}
         self._take: Mapping[str, Callable[[Sequence[ConsumerRecord]], None]] = {
@@ -108,7 +109,7 @@ class Partition:
     @property
     def has_outputs(self) -> bool:
         """Whether somebody waits for what a commit would make visible."""
-        return bool(self._outputs or self._letters)
+        return bool(self._outputs or self._letters or self._extra)
 
     @property
     def has_changed(self) -> bool:
@@ -120,6 +121,11 @@ class Partition:
         """What became of the partition's input, since its beginning."""
         c = self._engine.counters
         return self._before + Counts(c.used, c.duplicate, c.too_late, self._dead)
+
+    @property
+    def drivers(self) -> int:
+        """How many drivers' states are kept."""
+        return len(self._changed_ms)
 
     def start_at(self, topic: str, offset: int) -> None:
         """Where reading a topic begins, unless it has begun before."""
@@ -136,6 +142,10 @@ class Partition:
         if fresh.end > position:
             self.positions.inputs[topic] = fresh.end
             self._changed = True
+
+    def add(self, topic: str, key: bytes, value: bytes) -> None:
+        """Send a record of one of the contract's topics along with the next checkpoint."""
+        self._extra.append((topic, key, value))
 
     def take_fence(self, change: FenceChange) -> None:
         """Apply a change of a fence; drivers it concerns are decided anew."""
@@ -173,8 +183,8 @@ class Partition:
             if delta.head != b"":
                 self._changed_ms[driver] = now_ms
         positions = Positions(dict(self.positions.inputs), dict(self.positions.fences), self.counts)
-        taken = Changes(positions, self._outputs, self._letters, states)
-        self._outputs, self._letters, self._changed = [], [], False
+        taken = Changes(positions, self._outputs, self._letters, self._extra, states)
+        self._outputs, self._letters, self._extra, self._changed = [], [], [], False
         return taken
 
     def _take_pings(self, records: Sequence[ConsumerRecord]) -> None:

@@ -7,8 +7,13 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+import faust
+
 from streams.app import Worker
+from streams.metrics import WebServer
 from streams.settings import Settings
+from streams.supervision import Parent
+from streams.warm_up import warm_up
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 QUIET: Final = ("faust", "mode", "aiokafka", "kafka")
@@ -41,27 +46,53 @@ def use_uvloop() -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
-def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then end with a last checkpoint. Raises what stopped it otherwise."""
+def run_worker(settings: Settings, supervised: bool = False) -> None:
+    """Run until SIGTERM or SIGINT, then end with a last checkpoint. Raises what stopped it otherwise.
+
+    A `supervised` worker also ends when the process that started it is gone.
+    """
     use_uvloop()
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, supervised))
 
 
-async def _run(settings: Settings) -> None:
-    app = Worker(settings).app
-    wanted_end = asyncio.Event()
-    loop = asyncio.get_running_loop()
+async def _run(settings: Settings, supervised: bool) -> None:
+    stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, wanted_end.set)
-    ended = asyncio.create_task(wanted_end.wait())
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    await asyncio.to_thread(warm_up)
+    worker = Worker(settings)
+    web = None
+    if settings.web_port is not None:
+        web = WebServer(settings.web_host, settings.web_port, worker.instruments.registry, worker.health)
+        logging.getLogger(__name__).info("Metrics at http://%s:%d/metrics", settings.web_host, web.port)
+    following = asyncio.create_task(_follow_parent()) if supervised else None
+    try:
+        await _until(stop, worker.app)
+    finally:
+        if following is not None:
+            following.cancel()
+        if web is not None:
+            web.stop()
+    if worker.app.crash_reason is not None:
+        raise worker.app.crash_reason
+
+
+async def _until(stop: asyncio.Event, app: faust.App) -> None:
+    """Run the app until it is told to stop, or crashes."""
+    stopped = asyncio.create_task(stop.wait())
     started = asyncio.create_task(app.start())
     try:
-        await asyncio.wait([started, ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([started, stopped], return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             started.result()
             crashed = asyncio.create_task(app.wait_until_stopped())
-            await asyncio.wait([crashed, ended], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([crashed, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
         await app.stop()
-    if app.crash_reason is not None:
-        raise app.crash_reason
+
+
+async def _follow_parent() -> None:
+    parent = Parent()
+    while True:
+        parent.follow()
+        await asyncio.sleep(1.0)

@@ -16,7 +16,7 @@ def consumer_of(app: faust.App) -> Consumer:
 
 
 def agent_of_runs(app: faust.App, topic: str, take: Take) -> None:
-    """Let an agent hand each run of a topic (as named on the cluster) to `take`; what it raises stops the app."""
+    """Let an agent hand each run of a topic (as named on the cluster) to `take`; its errors stop the app."""
 
     async def agent(stream: Any) -> None:
         async for event in stream.noack().events():
