@@ -61,7 +61,11 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as stream:
+        stream = beside.open("wb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    try:
+        with stream:
             yield stream
     except BaseException:
         beside.unlink(missing_ok=True)
