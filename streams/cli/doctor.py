@@ -18,6 +18,7 @@ State = Literal["ok", "optional", "missing"]
 DISK_NEEDED_GB: Final = 2.0
 MEMORY_NEEDED_GB: Final = 2.0
 CORES_WANTED: Final = 2
+ANSWER_WITHIN_S: Final = 5.0
 GB: Final = 1e9
 
 MARKS: Final[dict[State, tuple[str, str]]] = {
@@ -122,7 +123,7 @@ def _configured(bootstrap: str | None) -> Check:
     if not bootstrap:
         return Check(what, "optional", "none", "set SERVICETIME_BOOTSTRAP=HOST:PORT to use a Kafka you have")
     try:
-        cluster = cluster_at(bootstrap, within_s=5)
+        cluster = cluster_at(bootstrap, ANSWER_WITHIN_S)
     except NotAnswering as error:
         advice = "start it, correct SERVICETIME_BOOTSTRAP or --bootstrap, or unset it to get a broker"
         return Check(what, "missing", str(error), advice)
