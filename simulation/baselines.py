@@ -1,6 +1,6 @@
-"""The rules that others use, as yardsticks: plain enter/exit of the nearest fence, and MovingPandas' stops."""
+"""The rules that others use, as yardsticks: enter/exit of the nearest fence, and MovingPandas' stops."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,7 +16,7 @@ Degrees = npt.NDArray[np.float64]
 
 
 class NearestFence:
-    """Finds for many places at once the fence that holds each, the one with the nearest centre if several do."""
+    """Finds for many places at once the fence that holds each: of several, that with the nearest centre."""
 
     def __init__(self, fences: Iterable[Fence]) -> None:
         self.fences = list(fences)
@@ -36,7 +36,7 @@ class NearestFence:
 
 
 def enter_exit(pings: PingBatch, fences: Iterable[Fence], dwell_s: float = 60.0) -> list[Claim]:
-    """Plain geofencing: a visit is a run of pings in one fence (the nearest that holds them), `dwell_s` or longer."""
+    """Plain geofencing: a run of pings in one fence (the nearest that holds them), `dwell_s` or longer."""
     index = NearestFence(fences)
     claims: list[Claim] = []
     for driver_id, ts_ms, lat, lon in _tracks(pings):
@@ -53,7 +53,7 @@ def enter_exit(pings: PingBatch, fences: Iterable[Fence], dwell_s: float = 60.0)
 def movingpandas_stops(
     pings: PingBatch, fences: Iterable[Fence], diameter_m: float = 60.0, duration_s: float = 40.0
 ) -> list[Claim]:
-    """MovingPandas' stop detection over each whole track, each stop given to the nearest fence that holds it."""
+    """MovingPandas' stops of each whole track, each given to the nearest fence that holds it."""
     index = NearestFence(fences)
     claims: list[Claim] = []
     for driver_id, ts_ms, lat, lon in _tracks(pings):
@@ -102,7 +102,7 @@ def _tracks(pings: PingBatch) -> Iterator[tuple[str, Times, Degrees, Degrees]]:
     drivers = np.array(pings.driver_ids)
     order = np.lexsort((pings.ts_ms, drivers))
     drivers = drivers[order]
-    cuts: Sequence[int] = np.flatnonzero(drivers[1:] != drivers[:-1]) + 1
+    cuts = np.flatnonzero(drivers[1:] != drivers[:-1]) + 1
     for part in np.split(order, cuts):
         if len(part):
             yield pings.driver_ids[part[0]], pings.ts_ms[part], pings.lat[part], pings.lon[part]

@@ -13,7 +13,7 @@ from simulation.town import District
 from simulation.weather import Weather
 
 Knot = tuple[float, float, float, bool]
-"""Seconds, east and north in metres, and whether the phone is inside a building from here to the next knot."""
+"""Seconds, east and north in metres, and whether the phone is in a building from here to the next knot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _walks(
 def _to_the_door(
     service: Service, van: Metres, at_s: float, took_s: float, rng: np.random.Generator
 ) -> list[Knot]:
-    """Out of the van, to the door, inside, back; hurried where time is short, and more than once for many boxes."""
+    """Out of the van, to the door, inside, back; hurried where time is short, twice for many boxes."""
     door = np.array(service.customer.door) + rng.normal(0, 1.5, 2)
     trips = 2 if (service.order.boxes or 1) >= 3 and took_s > 200 and rng.random() < 0.5 else 1
     walk_s = float(np.hypot(*(door - van))) / float(rng.uniform(1.1, 1.6))

@@ -12,7 +12,7 @@ from simulation.streets import Leg, Metres, Spot, Streets, join
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A day's way: points, the seconds driven up to each, the seconds waited there in traffic, and where each halt is.
+    """A day's way: points, seconds driven up to each, seconds waited there in traffic, where each halt is.
 
     `stands[h]` are the point indexes of halt h: one, or two where the van moves a little within it.
     """
@@ -118,7 +118,7 @@ def _turning(xy: Metres) -> Metres:
     fastest = np.full(len(xy), 40.0)
     room = np.minimum(apart[:-1], apart[1:]) + 4.0
     fastest[1:-1] = np.sqrt(2.5 * room / np.maximum(bend, 1e-3))
-    return np.clip(fastest, 2.0, 40.0)
+    return np.asarray(np.clip(fastest, 2.0, 40.0))
 
 
 def _seconds(xy: Metres, limit: Metres, standing: npt.NDArray[np.bool_], rng: np.random.Generator) -> Metres:

@@ -31,7 +31,7 @@ class Air:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """Coefficients of the law; `pace` scales it for a trade (parcels are quick, groceries slow) and a region."""
+    """Coefficients of the law; `pace` scales it for a trade (parcels are quick, groceries slow) or region."""
 
     pace: float = 1.0
     base_s: float = 140.0

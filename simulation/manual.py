@@ -21,7 +21,7 @@ class ManualRecord:
 def write_down(
     truth: list[Served], habits: np.random.Generator, rng: np.random.Generator
 ) -> list[ManualRecord]:
-    """A driver's notes of the day; the driver's habits come from one stream, the day's chances from the other."""
+    """A driver's notes of the day; habits come from one stream, the day's chances from the other."""
     rounding_s = int(habits.choice([1, 60, 60, 300]))
     late_s = float(habits.uniform(5, 90))
     forgets, batches = float(habits.uniform(0.02, 0.2)), bool(habits.random() < 0.25)

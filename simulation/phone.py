@@ -45,7 +45,7 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Fixes:
-    """Columns of one driver's day; `arrives_s` (seconds since midnight) is when the fix reaches the server."""
+    """Columns of one driver's day; `arrives_s` (since midnight) is when the fix reaches the server."""
 
     ts_ms: npt.NDArray[np.int64]
     lat: Metres
@@ -94,7 +94,7 @@ def observe(
     day_ms: int,
     rng: np.random.Generator,
 ) -> tuple[Fixes, list[Served]]:
-    """The day's fixes in the order they arrive, and the truth with what the data's edges cut marked or dropped."""
+    """The day's fixes in the order they arrive, and the truth, cut where the data begins and ends."""
     first_s, last_s = _awake(profile, happened, day_ms, rng)
     t = _times(phone, first_s, last_s, rng)
     segment = np.clip(np.searchsorted(happened.t_s, t, side="right") - 1, 0, len(happened.t_s) - 2)
@@ -163,7 +163,7 @@ def _heard(phone: Phone, t: Metres, speed: Metres, rng: np.random.Generator) -> 
 def _lost(
     profile: Profile, phone: Phone, happened: Happened, t: Metres, day_ms: int, rng: np.random.Generator
 ) -> Flags:
-    """Fixes never made: no sky anywhere in the day, or just across an arrival, a departure or within a stop."""
+    """Fixes never made: at any time, or just across an arrival, a departure or within a stop."""
     starts = rng.uniform(t[0], t[-1], int(rng.poisson(phone.gps_losses_per_day))).tolist()
     spans = [(s, s + float(rng.uniform(*profile.loss_s))) for s in starts]
     for row in happened.truth:
@@ -184,7 +184,7 @@ def _within(t: Metres, spans: list[tuple[float, float]]) -> Flags:
 
 
 def _noise(phone: Phone, t: Metres, inside: Flags, rng: np.random.Generator) -> tuple[Metres, Metres]:
-    """Errors east and north (n, 2) in metres, and their scale; drifting slowly (AR(1) at 1 s), jumpy in multipath."""
+    """Errors east and north (n, 2) in metres, and their scale: slow drift (AR(1) at 1 s) and multipath."""
     second = (t - t[0]).astype(np.int64)
     n = int(second[-1]) + 1
     keep = np.exp(-1 / phone.drift_s)
@@ -207,7 +207,7 @@ def _noise(phone: Phone, t: Metres, inside: Flags, rng: np.random.Generator) -> 
 
 
 def _delivered(phone: Phone, t: Metres, rng: np.random.Generator) -> Metres:
-    """When each fix arrives: shortly after, up to 30 s out of order, or in a burst after the network is back."""
+    """When each fix arrives: soon, up to 30 s out of order, or in a burst when the network is back."""
     arrives = t + 0.2 + rng.exponential(0.4, len(t))
     arrives = np.maximum.accumulate(arrives)
     odd = rng.random(len(t)) < phone.disorder_share

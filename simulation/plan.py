@@ -1,7 +1,6 @@
 """A driver's day on paper: who ordered what, the planned route, and what the driver makes of it."""
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +123,7 @@ def _two_opt(order: npt.NDArray[np.int64], seconds: Metres, rounds: int) -> list
         if gain[i, j] <= 1e-9:
             break
         closed[i + 1 : j + 1] = closed[i + 1 : j + 1][::-1]
-    return closed[:-1].tolist()
+    return [int(n) for n in closed[:-1]]
 
 
 def _route(
@@ -258,8 +257,10 @@ def _with_pauses(
         pauses.append((float(rng.normal(0.5, 0.1)), "break", float(rng.uniform(900, 2700))))
     if rng.random() < 0.2:
         pauses.append((float(rng.uniform(0.1, 1)), "fuel", float(rng.uniform(180, 500))))
-    for _ in range(int(rng.poisson(profile.errands_per_day[0]))):
-        pauses.append((float(rng.uniform(0.05, 0.95)), "errand", float(rng.uniform(60, 420))))
+    errands = int(rng.poisson(profile.errands_per_day[0]))
+    pauses += [
+        (float(rng.uniform(0.05, 0.95)), "errand", float(rng.uniform(60, 420))) for _ in range(errands)
+    ]
     at = sorted(((int(np.clip(s, 0, 1) * len(halts)), p, w) for s, p, w in pauses), reverse=True)
     found = list(halts)
     for before, purpose, wait_s in at:
@@ -291,8 +292,3 @@ def _pause_spot(
     clear = np.hypot(*(places[:, None, :] - doors[None, :, :]).transpose(2, 0, 1)).min(axis=1)
     cost = np.hypot(*(places - here).T) + np.where(clear < 90, 1e5, 0)
     return spots[int(np.argmin(cost))]
-
-
-def legs(halts: list[Halt]) -> list[tuple[Halt, Halt]]:
-    """Halts that follow each other."""
-    return list(pairwise(halts))

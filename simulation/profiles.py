@@ -13,7 +13,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Knobs of one kind of town; ranges are drawn once a town unless said otherwise, shares are probabilities."""
+    """Knobs of one kind of town; ranges are drawn once a town unless said otherwise, shares are chances."""
 
     name: str
     # streets and houses
@@ -178,11 +178,36 @@ def profile_named(name: str) -> Profile:
 
 
 _OF_TOWN = frozenset(
-    "block_m house_spacing_m customer_share households cruise_mps main_mps light_share polygon_share geocode_sd_m "
-    "bad_geocode_share stops_per_day pace parking_sd_m share_reach_m share_chance companion_chance "
-    "swap_share skip_share add_share return_share search_share creep_share jams_per_day halts_per_day "
-    "errands_per_day break_in_fence".split()
+    {
+        "block_m",
+        "house_spacing_m",
+        "customer_share",
+        "households",
+        "cruise_mps",
+        "main_mps",
+        "light_share",
+        "polygon_share",
+        "geocode_sd_m",
+        "bad_geocode_share",
+        "stops_per_day",
+        "pace",
+        "parking_sd_m",
+        "share_reach_m",
+        "share_chance",
+        "companion_chance",
+        "swap_share",
+        "skip_share",
+        "add_share",
+        "return_share",
+        "search_share",
+        "creep_share",
+        "jams_per_day",
+        "halts_per_day",
+        "errands_per_day",
+        "break_in_fence",
+    }
 )
+"""Knobs that are the same all over a town."""
 
 
 def settled(profile: Profile, rng: np.random.Generator) -> Profile:

@@ -1,4 +1,4 @@
-"""Independent random streams: each thing simulated has its own, named by what it is, whatever is simulated beside it."""
+"""Independent random streams: each thing simulated has its own, whatever else is simulated."""
 
 from zlib import crc32
 

@@ -151,7 +151,7 @@ def simulate(
     return Recording(
         town=simulation.town,
         weather=simulation.weather,
-        pings=_chained([d.pings for d in played]),
+        pings=chained([d.pings for d in played]),
         fences=simulation.town.fences,
         routes=[r for d in played for r in d.routes],
         truth=[t for d in played for t in d.truth],
@@ -175,7 +175,8 @@ def _merged(
     )
 
 
-def _chained(batches: list[PingBatch]) -> PingBatch:
+def chained(batches: list[PingBatch]) -> PingBatch:
+    """Batches one after another as one."""
     return PingBatch(
         driver_ids=[d for b in batches for d in b.driver_ids],
         ts_ms=np.concatenate([b.ts_ms for b in batches]),

@@ -13,8 +13,8 @@ from geofence.events import ServiceTime, VisitStatus
 class Served:
     """One row of truth: the vehicle stood from `arrived_s` to `departed_s` (epoch seconds) for this customer.
 
-    `edge` marks stands cut by the beginning or end of the driver's data: they are not scored. `group` counts the
-    customers served from the same standstill; `law_s` is the expected service time by the simulator's law.
+    `edge` marks stands cut by the beginning or end of the driver's data: they are not scored. `group`
+    counts the customers served from the same standstill; `law_s` is the service time that the simulator's law expects.
     """
 
     driver_id: str
@@ -41,6 +41,8 @@ class Claim:
     confidence: float | None = None
     arrived_between_s: tuple[float, float] | None = None
     departed_between_s: tuple[float, float] | None = None
+    revision: int = 1
+    retracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceBin:
-    """Claims whose confidence lies in [low, high) (the last bin includes 1) and how many of them were right."""
+    """Claims with a confidence in [low, high), in the last bin up to 1, and how many of them were right."""
 
     low: float
     high: float
@@ -93,13 +95,31 @@ class Score:
         return {name: _rounded(value) for name, value in asdict(self).items()}
 
 
-def final_claims(records: Iterable[ServiceTime]) -> list[Claim]:
+def final_claims(claims: Iterable[Claim]) -> list[Claim]:
     """What holds in the end: the highest revision of each visit, without those that were retracted."""
-    last: dict[str, ServiceTime] = {}
-    for record in records:
-        if record.visit_id not in last or record.revision >= last[record.visit_id].revision:
-            last[record.visit_id] = record
-    return [_claim(r) for r in last.values() if r.status is not VisitStatus.RETRACTED]
+    last: dict[str, Claim] = {}
+    for claim in claims:
+        if claim.visit_id not in last or claim.revision >= last[claim.visit_id].revision:
+            last[claim.visit_id] = claim
+    return [claim for claim in last.values() if not claim.retracted]
+
+
+def claim_of(record: ServiceTime) -> Claim:
+    """What a record of this project says."""
+    return Claim(
+        record.visit_id,
+        record.driver_id,
+        record.customer_id,
+        record.stop_id,
+        record.arrived_ms / 1000,
+        record.departed_ms / 1000,
+        record.service_time_s,
+        record.confidence,
+        (record.arrived_between_ms[0] / 1000, record.arrived_between_ms[1] / 1000),
+        (record.departed_between_ms[0] / 1000, record.departed_between_ms[1] / 1000),
+        record.revision,
+        record.status is VisitStatus.RETRACTED,
+    )
 
 
 def judge(claims: Sequence[Claim], truth: Sequence[Served]) -> Judgement:
@@ -109,7 +129,9 @@ def judge(claims: Sequence[Claim], truth: Sequence[Served]) -> Judgement:
     """
     edges = _by_visit(row for row in truth if row.edge)
     open_rows = _by_visit(row for row in truth if not row.edge)
-    right, misnamed, extra = [], [], []
+    right: list[tuple[Claim, Served]] = []
+    misnamed: list[tuple[Claim, Served]] = []
+    extra: list[Claim] = []
     for claim in claims:
         if any(_meet(claim, row) for row in edges[claim.driver_id, claim.customer_id]):
             continue
@@ -128,10 +150,25 @@ def judge(claims: Sequence[Claim], truth: Sequence[Served]) -> Judgement:
 
 def score(claims: Sequence[Claim], truth: Sequence[Served]) -> Score:
     """Precision, recall, errors of service time, arrival and departure, and calibration of the confidence."""
-    verdict = judge(claims, truth)
-    records = len(verdict.right) + len(verdict.misnamed) + len(verdict.extra)
-    visits = sum(not row.edge for row in truth)
+    return figures(judge(claims, truth))
+
+
+def pooled(verdicts: Iterable[Judgement]) -> Judgement:
+    """Several judgements as one."""
+    whole = Judgement([], [], [], [])
+    for verdict in verdicts:
+        whole.right.extend(verdict.right)
+        whole.misnamed.extend(verdict.misnamed)
+        whole.extra.extend(verdict.extra)
+        whole.missed.extend(verdict.missed)
+    return whole
+
+
+def figures(verdict: Judgement) -> Score:
+    """A judgement in figures."""
     hits = len(verdict.right)
+    records = hits + len(verdict.misnamed) + len(verdict.extra)
+    visits = hits + len(verdict.misnamed) + len(verdict.missed)
     precision, recall = hits / max(1, records), hits / max(1, visits)
     errors = [abs(c.service_time_s - (t.departed_s - t.arrived_s)) for c, t in verdict.right]
     arrive = [c.arrived_s - t.arrived_s for c, t in verdict.right]
@@ -184,21 +221,6 @@ def expected_calibration_error(bins: Sequence[ConfidenceBin]) -> float | None:
     if claims == 0:
         return None
     return sum(b.claims * abs(b.mean_confidence - b.right_share) for b in bins) / claims
-
-
-def _claim(record: ServiceTime) -> Claim:
-    return Claim(
-        record.visit_id,
-        record.driver_id,
-        record.customer_id,
-        record.stop_id,
-        record.arrived_ms / 1000,
-        record.departed_ms / 1000,
-        record.service_time_s,
-        record.confidence,
-        (record.arrived_between_ms[0] / 1000, record.arrived_between_ms[1] / 1000),
-        (record.departed_between_ms[0] / 1000, record.departed_between_ms[1] / 1000),
-    )
 
 
 def _by_visit(rows: Iterable[Served]) -> Mapping[tuple[str, str], list[Served]]:

@@ -1,7 +1,8 @@
-"""A street network in metres: shortest ways between places beside its streets, as polylines with speed limits."""
+"""A street network in metres: quickest ways between places beside its streets, with speed limits."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class Leg:
 
 
 class Streets:
-    """Streets between crossings; `ends` (streets, 2) are crossings' numbers, `lines` polylines from first to second."""
+    """Streets between crossings: `ends` (streets, 2) are their numbers, `lines` lead from first to second."""
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class Streets:
         _, a, b = min((cost_a + seconds[a, b] + cost_b, a, b) for a, cost_a in first for b, cost_b in last)
         pieces = [self._piece(start.street, start.along_m, self._end_m(start.street, a))]
         crossings = self._crossings_between(a, b)
-        for here, there in zip(crossings, crossings[1:], strict=False):
+        for here, there in pairwise(crossings):
             street = self._street_between[here, there]
             pieces.append(self._piece(street, self._end_m(street, here), self._end_m(street, there)))
         pieces.append(self._piece(goal.street, self._end_m(goal.street, b), goal.along_m))

@@ -21,7 +21,7 @@ DEPOT_CLEAR_M = 160.0
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who is served: the true door in metres of the district's plane, the street before it, and the published fence."""
+    """Who is served: the true door in metres of the plane, the street before it, and the published fence."""
 
     customer_id: str
     door: tuple[float, float]

@@ -9,11 +9,12 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from geofence.events import PingBatch
 from geofence.fences import Fence
+from geofence.geojson import feature_of
 from geofence.routes import Route
+from geofence.times import format_time
 from simulation.manual import ManualRecord
 from simulation.recording import Simulation
 from simulation.scoring import Served
@@ -66,24 +67,8 @@ def ping_lines(pings: PingBatch) -> bytes:
 
 def fences_geojson(fences: Iterable[Fence]) -> bytes:
     """A FeatureCollection, one Feature a line."""
-    features = b",\n".join(_to_json(fence_feature(f)) for f in fences)
+    features = b",\n".join(_to_json(feature_of(f)) for f in fences)
     return b'{"type": "FeatureCollection", "features": [\n' + features + b"\n]}\n"
-
-
-def fence_feature(fence: Fence) -> dict[str, Any]:
-    """The fence as published."""
-    properties: dict[str, Any] = {"fence_id": fence.fence_id, "customer_id": fence.customer_id}
-    if fence.shape is None:
-        geometry: Any = {"type": "Point", "coordinates": [fence.lon, fence.lat]}
-        properties["radius_m"] = fence.radius_m
-    else:
-        geometry = shapely.geometry.mapping(fence.shape)
-    return {
-        "type": "Feature",
-        "id": fence.fence_id,
-        "geometry": geometry,
-        "properties": {**properties, **fence.facts},
-    }
 
 
 def route_record(route: Route) -> dict[str, Any]:
@@ -93,7 +78,7 @@ def route_record(route: Route) -> dict[str, Any]:
             "stop_id": s.stop_id,
             "customer_id": s.customer_id,
             "sequence": s.sequence,
-            "planned_arrival": None if s.planned_arrival_ms is None else rfc3339(s.planned_arrival_ms),
+            "planned_arrival": None if s.planned_arrival_ms is None else format_time(s.planned_arrival_ms),
             "order": None
             if s.order is None
             else {"weight_kg": s.order.weight_kg, "items": s.order.items, "boxes": s.order.boxes},
@@ -103,8 +88,8 @@ def route_record(route: Route) -> dict[str, Any]:
     return {
         "route_id": route.route_id,
         "driver_id": route.driver_id,
-        "starts_at": rfc3339(route.starts_ms),
-        "ends_at": None if route.ends_ms is None else rfc3339(route.ends_ms),
+        "starts_at": format_time(route.starts_ms),
+        "ends_at": None if route.ends_ms is None else format_time(route.ends_ms),
         "region": route.region,
         "stops": stops,
     }
@@ -130,8 +115,8 @@ def manual_record(record: ManualRecord) -> dict[str, Any]:
         "stop_id": record.stop_id,
         "driver_id": record.driver_id,
         "customer_id": record.customer_id,
-        "arrived_at": rfc3339(record.arrived_ms),
-        "departed_at": rfc3339(record.departed_ms),
+        "arrived_at": format_time(record.arrived_ms),
+        "departed_at": format_time(record.departed_ms),
     }
 
 
@@ -141,17 +126,12 @@ def weather_records(weather: Weather) -> Iterator[dict[str, Any]]:
         for number, air in enumerate(hours):
             yield {
                 "region": region,
-                "ts": rfc3339(weather.start_ms + number * HOUR_MS),
+                "ts": format_time(weather.start_ms + number * HOUR_MS),
                 "temperature_c": air.temperature_c,
                 "precipitation_mm": air.precipitation_mm,
                 "snow_depth_cm": air.snow_depth_cm,
                 "wind_mps": air.wind_mps,
             }
-
-
-def rfc3339(ts_ms: int) -> str:
-    """`2026-09-21T14:18:56.604Z`."""
-    return f"{np.datetime64(ts_ms, 'ms')}Z"
 
 
 def _optional(name: str, column: npt.NDArray[np.float64]) -> list[str]:

@@ -80,11 +80,19 @@ def decode_claim(value: bytes) -> Claim:
 def decode_truth(value: bytes) -> Served:
     """A row of truth. Raises InvalidRecord."""
     line = read(_truth_line, value, InvalidRecord)
-    arrived_s, departed_s = _seconds(line.arrived_at, "arrived_at"), _seconds(line.departed_at, "departed_at")
+    arrived_s = _seconds(line.arrived_at, "arrived_at")
+    departed_s = _seconds(line.departed_at, "departed_at")
     if departed_s < arrived_s:
         raise InvalidRecord("is before arrived_at", "departed_at")
     return Served(
-        line.driver_id, line.stop_id, line.customer_id, arrived_s, departed_s, line.edge, line.group, line.law_s
+        driver_id=line.driver_id,
+        stop_id=line.stop_id,
+        customer_id=line.customer_id,
+        arrived_s=arrived_s,
+        departed_s=departed_s,
+        edge=line.edge,
+        group=line.group,
+        law_s=line.law_s,
     )
 
 

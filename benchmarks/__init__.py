@@ -1,0 +1,1 @@
+"""One command each: this project beside its peers on the same work."""
