@@ -1,24 +1,31 @@
 """The Faust app: `create_app` wires everything, and importing this module does nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import faust
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from geofence.routes import Route
 from streams import transport
 from streams.agents.runs import Take, agent_of_runs, consumer_of
 from streams.detection import INPUTS, DetectionWork
 from streams.facts import Facts
+from streams.inspection import DECODERS, Inspection
 from streams.metrics import Instruments, StateCollector
-from streams.partition import Detection
+from streams.partition import Detection, Partition
+from streams.scoring import StopScoring
 from streams.settings import Settings
-from streams.transport import Run
+from streams.sink import TableSink
 
 HEARTBEATS: Final = 4
 """Heartbeats within a session, before a silent worker loses its partitions."""
+
+ROUTE_LASTS_MS: Final = 16 * 3_600_000
+"""A route without a stated end is over so long after its start."""
 
 
 class FaustIntake:
@@ -32,6 +39,11 @@ class FaustIntake:
         await consumer_of(self._app).seek_runs(
             {TP(tp.topic, tp.partition): at for tp, at in positions.items()}
         )
+
+    async def starting_points(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where the consumer group left off, else the first offset there is."""
+        points = await consumer_of(self._app).starting_points(TP(tp.topic, tp.partition) for tp in tps)
+        return {TopicPartition(tp.topic, tp.partition): at for tp, at in points.items()}
 
     def readable_end(self, tp: TopicPartition) -> int | None:
         """The offset after the last record that can be read, as far as known."""
@@ -49,22 +61,39 @@ class Worker:
         self.app = _faust_app(settings)
         self.facts = Facts(settings.bootstrap, settings.topics)
         self.instruments = Instruments()
+        intake = FaustIntake(self.app)
+        self.scoring = StopScoring(settings, self.facts, self.instruments)
         self.detection = DetectionWork(
-            settings, self.facts, FaustIntake(self.app), self._engine, self.instruments
+            settings, self.facts, intake, self._engine, self.instruments, self.scoring
         )
-        self.instruments.registry.register(
-            StateCollector(self.detection.report, lambda: len(self.facts.fences))
-        )
+        self.inspection = Inspection(settings.bootstrap, settings.topics, intake)
+        self.sink = None if settings.table is None else TableSink(settings, self.facts, self.instruments)
         self._facts_known: asyncio.Task[None] | None = None
-        for topic in INPUTS:
-            agent_of_runs(self.app, settings.topics.name(topic), self._detect(topic))
+        self._register_agents()
+        self._connect()
+
+    def _register_agents(self) -> None:
+        name = self.settings.topics.name
+        takes: dict[str, Take] = {name(t): partial(self.detection.take, t) for t in INPUTS}
+        takes |= {name(t): self.inspection.take for t in DECODERS}
+        if self.sink is not None:
+            takes[name("service-times")] = self.sink.take
+            self.app.task(self.sink.run)
+        for topic, take in takes.items():
+            agent_of_runs(self.app, topic, take)
         kafka = cast(transport.Transport, self.app.transport)
-        kafka.run_topics = frozenset(settings.topics.name(t) for t in INPUTS)
+        kafka.run_topics = frozenset(takes)
         kafka.positions = self._positions
+
+    def _connect(self) -> None:
         self.app.task(self.detection.run)
+        self.app.task(self._follow_models)
         self.app.on_partitions_revoked.connect(self._revoked, weak=False)
         self.app.on_rebalance_complete.connect(self._rebalanced, weak=False)
         self.app.on_before_shutdown.connect(self._stopping, weak=False)
+        self.instruments.registry.register(
+            StateCollector(self.detection.report, lambda: len(self.facts.fences))
+        )
 
     def health(self) -> dict[str, Any]:
         """What `/healthz` tells."""
@@ -81,14 +110,18 @@ class Worker:
 
         return Engine(self.settings.rules, self.facts.fences)
 
-    def _detect(self, topic: str) -> Take:
-        async def take(run: Run) -> None:
-            await self.detection.take(topic, run)
-
-        return take
+    async def _follow_models(self) -> None:
+        """Look for a new champion now and then; when there is one, score routes that are not over again."""
+        while True:
+            await asyncio.sleep(self.settings.look_for_models_s)
+            if await self.scoring.refresh():
+                await self.detection.predict_again(_still_to_come)
 
     async def _positions(self) -> Mapping[TP, int]:
-        return {TP(tp.topic, tp.partition): at for tp, at in self.detection.positions().items()}
+        found = {**self.detection.positions(), **self.inspection.positions()}
+        if self.sink is not None:
+            found |= self.sink.positions()
+        return {TP(tp.topic, tp.partition): at for tp, at in found.items()}
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         await self.detection.revoke()
@@ -99,14 +132,23 @@ class Worker:
         if self._facts_known is None:
             self._facts_known = asyncio.create_task(self.facts.start())
         await self._facts_known
+        assigned = [TopicPartition(tp.topic, tp.partition) for tp in self.app.consumer.assignment()]
         pings = self.settings.topics.name("gps-pings")
-        await self.detection.assign(
-            tp.partition for tp in self.app.consumer.assignment() if tp.topic == pings
-        )
+        await self.detection.assign(tp.partition for tp in assigned if tp.topic == pings)
+        await self.inspection.assign(assigned)
+        if self.sink is not None:
+            await self.sink.assign(assigned)
 
     async def _stopping(self, *_: Any, **__: Any) -> None:
         await self.detection.stop()
+        await self.inspection.stop()
         await self.facts.stop()
+
+
+def _still_to_come(route: Route, work: Partition) -> bool:
+    """Whether, by the driver's own time, the route is not over."""
+    ends_ms = route.starts_ms + ROUTE_LASTS_MS if route.ends_ms is None else route.ends_ms
+    return ends_ms > work.last_seen_ms(route.driver_id)
 
 
 def create_app(settings: Settings) -> faust.App:

@@ -3,18 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from geofence.routes import Route
 from streams.checkpoint import Checkpoints, Fenced, NotCommitted
 from streams.errors import Unavailable
 from streams.facts import Facts
+from streams.intake import Intake
 from streams.metrics import Instruments, PartitionReport
 from streams.partition import Detection, FenceChange, OutOfSequence, Partition, portions
+from streams.scoring import Prediction, StopScoring
 from streams.settings import Settings
 from streams.transport import Run
 
@@ -26,21 +29,15 @@ LET_GO_EVERY_S: Final = 600.0
 BULK: Final = 2_000
 """A run of so many messages means catching up, when few large transactions do better than many quick ones."""
 
+STRETCH_S: Final = 0.08
+"""Pings are decided in portions that take about so long; other work has its turn in between."""
+
+LEAST_PORTION, MOST_PORTION = 500, 16_000
 AGAIN_AFTER_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 FENCED_PAUSE_S: Final = 4.0
 """Who was fenced gives the group time to say who the owner is, before taking the partition over again."""
 
 log = logging.getLogger(__name__)
-
-
-class Intake(Protocol):
-    """What the work needs of the app's consumer."""
-
-    async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on at these offsets."""
-
-    def readable_end(self, tp: TopicPartition) -> int | None:
-        """The offset after the last record that can be read, as far as known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +68,7 @@ class DetectionWork:
         intake: Intake,
         engine: Callable[[], Detection],
         instruments: Instruments,
+        scoring: StopScoring | None = None,
     ) -> None:
         self.held: dict[int, Held] = {}
         self._settings = settings
@@ -79,7 +77,9 @@ class DetectionWork:
         self._intake = intake
         self._engine = engine
         self._instruments = instruments
+        self._scoring = scoring
         self._assigned = False
+        self._portion = LEAST_PORTION
         facts.on_fence.append(self._take_fence)
 
     async def assign(self, numbers: Iterable[int]) -> None:
@@ -122,17 +122,41 @@ class DetectionWork:
         work = held.work
         if topic == "gps-pings":
             await self._everything_known(held, work)
-        for portion in portions(run):
+        for portion in portions(run, self._portion):
             if not await self._room(held, work):
                 return
+            predictions = await self._predictions(work, topic, portion)
+            if held.work is not work:
+                return
+            began_s = time.monotonic()
             try:
                 work.take(topic, portion)
             except OutOfSequence as reason:
                 log.info("Seeking again: %s", reason)
                 await self._seek(work)
                 return
+            work.add(predictions)
             held.uncommitted += len(portion.records)
+            if topic == "gps-pings":
+                self._pace(len(portion.records), time.monotonic() - began_s)
             await asyncio.sleep(0)
+
+    async def predict_again(self, still_to_come: Callable[[Route, Partition], bool]) -> None:
+        """Score the routes that are not over anew: another model is in charge."""
+        if self._scoring is None:
+            return
+        for held in list(self.held.values()):
+            work = held.work
+            if work is not None:
+                routes = [r for r in self._facts.routes_of(held.number) if still_to_come(r, work)]
+                predictions = await self._scoring.of_routes(routes)
+                if held.work is work:
+                    work.add(predictions)
+
+    async def _predictions(self, work: Partition, topic: str, portion: Run) -> list[Prediction]:
+        if topic != "routes" or self._scoring is None:
+            return []
+        return await self._scoring.of_records(portion.since(work.positions.inputs[topic]).records)
 
     def report(self) -> list[PartitionReport]:
         """Every partition as it is now; may be called from another thread."""
@@ -173,6 +197,13 @@ class DetectionWork:
             if now_s - let_go_s >= LET_GO_EVERY_S:
                 let_go_s = now_s
                 self._let_go()
+
+    def _pace(self, messages: int, took_s: float) -> None:
+        """Adjust how many pings are decided at a stretch, so that nothing else waits long."""
+        if took_s > STRETCH_S:
+            self._portion = max(LEAST_PORTION, self._portion // 2)
+        elif took_s < STRETCH_S / 4 and messages >= self._portion:
+            self._portion = min(MOST_PORTION, self._portion * 2)
 
     async def _room(self, held: Held, work: Partition) -> bool:
         """Wait until not too much is uncommitted; False when the partition was lost meanwhile."""
@@ -236,9 +267,9 @@ class DetectionWork:
             work.start_at(name, firsts[tp])
             if work.positions.inputs[name] > ends[tp]:
                 raise Unavailable(
-                    f"topic {tp.topic}, partition {tp.partition} ends at {ends[tp]}, but the stored state has "
-                    f"read it up to {work.positions.inputs[name]}: was the topic made anew? Then delete "
-                    f"the topic {self._topics.state}, or choose another --app-id"
+                    f"topic {tp.topic}, partition {tp.partition} ends at {ends[tp]}, but the stored state "
+                    f"has read it up to {work.positions.inputs[name]}: was the topic made anew? Then "
+                    f"delete the topic {self._topics.state}, or choose another --app-id"
                 )
         if stored.positions is not None:
             for change in await self._facts.fence_changes(work.positions.fences):

@@ -36,6 +36,7 @@ class Facts:
         self.fences = FenceSet()
         self.routes: dict[str, Route] = {}
         self.weather = WeatherBook()
+        self._partition_of: dict[str, int] = {}
         self.on_fence: list[Callable[[FenceChange], None]] = []
         self._bootstrap = bootstrap
         self._topics = topics
@@ -91,6 +92,10 @@ class Facts:
         assert self._consumer is not None
         return int(await self._consumer.position(tp))
 
+    def routes_of(self, partition: int) -> list[Route]:
+        """The routes that came in one partition."""
+        return [r for r in self.routes.values() if self._partition_of[r.route_id] == partition]
+
     async def fence_positions(self) -> dict[int, int]:
         """The next offset of each geofences' partition."""
         return {tp.partition: await self.position(tp) for tp in self.partitions("geofences")}
@@ -145,6 +150,7 @@ class Facts:
             if record.value is not None:
                 route = decode_route(record.value)
                 self.routes[route.route_id] = route
+                self._partition_of[route.route_id] = record.partition
 
     def _take_weather(self, record: ConsumerRecord) -> None:
         with suppress(InvalidRecord):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiokafka.structs import ConsumerRecord
 
@@ -14,9 +14,6 @@ from streams.checkpoint import Changes
 from streams.records import DeadLetter, decode_device_event, decode_pings, decode_route
 from streams.state import Counts, Delta, Positions, Stored
 from streams.transport import Run
-
-PORTION: Final = 4_000
-"""Messages decoded and decided at a stretch; other work of the process has its turn in between."""
 
 
 class PingCounters(Protocol):
@@ -56,6 +53,8 @@ class Detection(Protocol):
 
     def forget(self, driver_id: str) -> None: ...  # noqa: D102
 
+    def last_seen_ms(self, driver_id: str) -> int: ...  # noqa: D102
+
 
 class OutOfSequence(ServicetimeError):
     """A run that does not follow on the last one: it was fetched before a seek."""
@@ -71,7 +70,7 @@ class FenceChange:
     fence: Fence | None
 
 
-def portions(run: Run, size: int = PORTION) -> Iterator[Run]:
+def portions(run: Run, size: int) -> Iterator[Run]:
     """The run in consecutive parts of at most `size` records."""
     start = run.start
     for first in range(0, max(1, len(run.records)), size):
@@ -143,9 +142,13 @@ class Partition:
             self.positions.inputs[topic] = fresh.end
             self._changed = True
 
-    def add(self, topic: str, key: bytes, value: bytes) -> None:
-        """Send a record of one of the contract's topics along with the next checkpoint."""
-        self._extra.append((topic, key, value))
+    def add(self, records: Iterable[tuple[str, bytes, bytes]]) -> None:
+        """Send records (the contract's topic, key, value) along with the next checkpoint."""
+        self._extra += records
+
+    def last_seen_ms(self, driver_id: str) -> int:
+        """Time of a driver's newest ping, 0 for none."""
+        return self._engine.last_seen_ms(driver_id)
 
     def take_fence(self, change: FenceChange) -> None:
         """Apply a change of a fence; drivers it concerns are decided anew."""

@@ -46,6 +46,9 @@ class Settings:
     sink_every_s: float = 2.0
     """So often the training table is written to while visits arrive."""
 
+    look_for_models_s: float = 20.0
+    """So often the registry is asked for a new champion."""
+
     session_timeout_s: float = 10.0
     """A worker that is silent for so long loses its partitions to the others."""
 
@@ -58,6 +61,7 @@ class Settings:
             "idle_s",
             "let_go_after_s",
             "sink_every_s",
+            "look_for_models_s",
             "session_timeout_s",
             "uncommitted_messages",
         ):

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.cli import options
+from streams.cli import rules as rules_options
 
 if TYPE_CHECKING:
+    from geofence.rules import Rules
     from streams.settings import Settings
 
-PROCESS_OPTIONS = ("app_id", "topic_prefix", "table", "registry", "idle_s", "session_timeout_s")
+PROCESS_OPTIONS = (
+    "app_id",
+    "topic_prefix",
+    "idle_s",
+    "session_timeout_s",
+    "sink_every_s",
+    "look_for_models_s",
+)
 """What each process of several is told, as the one that starts them was."""
 
 
@@ -24,8 +33,9 @@ PROCESS_OPTIONS = ("app_id", "topic_prefix", "table", "registry", "idle_s", "ses
 )
 @click.option("--web-host", default="127.0.0.1", show_default=True, help="Address to serve them at.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
-@click.option("--table", metavar="DIR", help="Append visits to this training table (a directory or URI).")
-@click.option("--registry", metavar="DIR or URL", help="Predict stops with the champion of this registry.")
+@click.option("--table", metavar="DIR", help="The training table.  [default: DATA-DIR/table]")
+@click.option("--no-table", is_flag=True, help="Write no training table.")
+@click.option("--registry", metavar="DIR|URL", help="Where models are kept.  [default: DATA-DIR/models]")
 @click.option("--app-id", default="servicetime", show_default=True, help="Consumer group and state topic.")
 @click.option("--topic-prefix", default="", help="Put this before every topic's name.")
 @click.option("--partitions", type=click.IntRange(1, 10_000), default=4, show_default=True)
@@ -34,6 +44,11 @@ PROCESS_OPTIONS = ("app_id", "topic_prefix", "table", "registry", "idle_s", "ses
 @click.option(
     "--session-timeout-s", type=float, default=10.0, show_default=True, help="Silent so long: dead."
 )
+@click.option(
+    "--sink-every-s", type=float, default=2.0, show_default=True, help="Between writes to the table."
+)
+@click.option("--look-for-models-s", type=float, default=20.0, show_default=True, help="... at the registry.")
+@rules_options.detection()
 @click.option("--supervised", is_flag=True, hidden=True)
 def command(
     bootstrap: str | None,
@@ -42,6 +57,7 @@ def command(
     web_host: str,
     concurrency: int,
     table: str | None,
+    no_table: bool,
     registry: str | None,
     app_id: str,
     topic_prefix: str,
@@ -49,6 +65,9 @@ def command(
     replication: int,
     idle_s: float,
     session_timeout_s: float,
+    sink_every_s: float,
+    look_for_models_s: float,
+    rules: "Rules",
     supervised: bool,
 ) -> None:
     """Turn pings into visits, visits into training rows, routes into predictions, until stopped.
@@ -65,12 +84,16 @@ def command(
         settings = Settings(
             bootstrap=broker.bootstrap_servers,
             topics=topics,
+            rules=rules,
             web_host=web_host,
             web_port=web_port,
-            table=table,
-            registry=registry,
+            table=None if no_table else table or str(data_dir / "table"),
+            registry=registry or str(data_dir / "models"),
+            data_dir=data_dir,
             idle_s=idle_s,
             session_timeout_s=session_timeout_s,
+            sink_every_s=sink_every_s,
+            look_for_models_s=look_for_models_s,
         )
         if concurrency == 1:
             _run_one(settings, supervised)
@@ -94,6 +117,9 @@ def _run_many(settings: "Settings", concurrency: int) -> None:
     common = [
         *(word for name in PROCESS_OPTIONS for word in _given(context, name)),
         *("--bootstrap", settings.bootstrap, "--web-host", settings.web_host, "--supervised"),
+        *("--data-dir", str(settings.data_dir), "--registry", str(settings.registry)),
+        *(["--no-table"] if settings.table is None else ["--table", settings.table]),
+        *rules_options.options_of(settings.rules),
     ]
     commands = []
     for n in range(concurrency):

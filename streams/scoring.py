@@ -1,0 +1,171 @@
+"""Predictions for the stops of routes: when a route arrives, and again when another model takes over."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from geofence.errors import InvalidRecord, ServicetimeError
+from geofence.routes import Route
+from streams.facts import Facts
+from streams.metrics import Instruments
+from streams.records import decode_route, format_time
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from models.scoring import Scorer
+
+AT_ONCE: Final = 200
+"""Routes scored in one call."""
+
+PART: Final = "model registry"
+
+Prediction = tuple[str, bytes, bytes]
+"""Topic (the contract's name), key, value."""
+
+log = logging.getLogger(__name__)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class StopScoring:
+    """Keeps the champion of the registry and the history in the training table at hand, and scores routes."""
+
+    def __init__(self, settings: Settings, facts: Facts, instruments: Instruments) -> None:
+        self._settings = settings
+        self._facts = facts
+        self._instruments = instruments
+        self._scorer: Scorer | None = None
+        self._champion: int | None = None
+        self._table_version: int | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def refresh(self) -> bool:
+        """Look for a new champion and new visits; True when another model is in charge now."""
+        async with self._one_at_a_time:
+            try:
+                changed = await asyncio.to_thread(self._refresh)
+            except (ServicetimeError, OSError) as error:
+                self._instruments.problems[PART] = str(error)
+                log.warning("Cannot look for a new model: %s", error)
+                return False
+            self._instruments.problems.pop(PART, None)
+        return changed
+
+    async def of_records(self, records: Sequence[ConsumerRecord]) -> list[Prediction]:
+        """The predictions for the routes of records; those that cannot be read have none."""
+        routes = []
+        for record in records:
+            try:
+                routes.append(decode_route(record.value or b""))
+            except InvalidRecord:  # reported by the partition that takes it in
+                continue
+        return await self.of_routes(routes)
+
+    async def of_routes(self, routes: Iterable[Route]) -> list[Prediction]:
+        """The predictions for all stops of these routes, and the routes' totals."""
+        if self._scorer is None:
+            await self.refresh()
+        wanted = [route for route in routes if route.stops]
+        predictions: list[Prediction] = []
+        async with self._one_at_a_time:
+            for first in range(0, len(wanted), AT_ONCE):
+                predictions += await asyncio.to_thread(self._score, wanted[first : first + AT_ONCE])
+        return predictions
+
+    def _refresh(self) -> bool:
+        from models.scoring import Scorer
+
+        champion = self._found_champion()
+        visits, table_version = self._visits()
+        version = None if champion is None else champion.version
+        if self._scorer is not None and (version, table_version) == (self._champion, self._table_version):
+            return False
+        if champion is None:
+            self._scorer = Scorer(visits)
+        elif version == self._champion and self._scorer is not None:
+            self._scorer = Scorer(visits, self._scorer.model, str(version))
+        else:
+            self._scorer = Scorer(visits, champion.load(), str(version))
+        changed, self._champion, self._table_version = version != self._champion, version, table_version
+        if changed and version is not None:
+            log.info("Predicts with model version %d", version)
+        return changed
+
+    def _found_champion(self) -> "_Champion | None":
+        address = self._settings.registry
+        if address is None or ("://" not in address and not Path(address).exists()):
+            return None
+        from models.registry import CHAMPION, Registry
+
+        registry = Registry(address)
+        if not registry.has(CHAMPION):
+            return None
+        return _Champion(registry, registry.entry(CHAMPION).version)
+
+    def _visits(self) -> tuple[Any, int | None]:
+        from models.dataset import current_version, read
+        from models.errors import NoTrainingData
+        from models.schema import TRAINING
+
+        table = self._settings.table
+        try:
+            if table is not None:
+                return read(table), current_version(table)
+        except NoTrainingData:
+            log.debug("There is no training table yet")
+        return TRAINING.empty_table().to_pandas(), None
+
+    def _score(self, routes: Sequence[Route]) -> list[Prediction]:
+        from models.rows import Facts as StopFacts
+
+        assert self._scorer is not None
+        stops = StopFacts(self._facts.fences, self._facts.weather).of_routes(routes)
+        now_ms = time.time_ns() // 1_000_000
+        predicted = self._scorer.predictions(stops, now_ms)
+        of_route: dict[str, list[Mapping[str, Any]]] = {}
+        for stop in predicted:
+            of_route.setdefault(stop["route_id"], []).append(stop)
+            self._instruments.predictions.labels(stop["fallback"] or "none").inc()
+        totals = [route_total(stops_of_it, now_ms) for stops_of_it in of_route.values()]
+        return [
+            *(("stop-predictions", p["stop_id"].encode(), _encode(p)) for p in predicted),
+            *(("route-predictions", t["route_id"].encode(), _encode(t)) for t in totals),
+        ]
+
+
+class _Champion:
+    """The model in charge, loaded when needed."""
+
+    def __init__(self, registry: Any, version: int) -> None:
+        self.version = version
+        self._registry = registry
+
+    def load(self) -> Any:
+        """The model itself."""
+        return self._registry.load(self.version)[0]
+
+
+def route_total(stops: Sequence[Mapping[str, Any]], predicted_at_ms: int) -> dict[str, Any]:
+    """The `route-predictions` record of stops of one route, not empty.
+
+    Errors of stops are taken as independent, so that they cancel out in part: the distances from P50 to P90
+    add up as the sides of right angles do, not one after the other.
+    """
+    expected_s = sum(stop["expected_s"] for stop in stops)
+    above_s = sqrt(sum((stop["p90_s"] - stop["p50_s"]) ** 2 for stop in stops))
+    return {
+        "route_id": stops[0]["route_id"],
+        "driver_id": stops[0]["driver_id"],
+        "predicted_at": format_time(predicted_at_ms),
+        "stops": len(stops),
+        "expected_s": round(expected_s, 1),
+        "p10_s": round(max(0.0, expected_s - above_s), 1),
+        "p90_s": round(expected_s + above_s, 1),
+        "model": stops[0]["model"],
+    }
