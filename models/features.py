@@ -185,7 +185,7 @@ def _time(stops: pd.DataFrame, spec: FeatureSpec) -> dict[str, Any]:
     day = planned.fillna(stops["as_of"].dt.tz_convert(spec.time_zone))
     dates = day.dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
     return {
-        "weekday": day.dt.weekday,
+        "weekday": day.dt.day_of_week,
         "month": day.dt.month,
         "hour": planned.dt.hour + planned.dt.minute / 60,
         **_days(dates, stops["region"], spec),

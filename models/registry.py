@@ -15,6 +15,7 @@ from models.model import Model
 
 NAME: Final = "service-times"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+DATABASE: Final = "mlflow.db"
 ALIASES: Final = (CHAMPION, CHALLENGER, PREVIOUS)
 
 
@@ -206,6 +207,18 @@ class Registry:
             raise RegistryUnusable(f"{self.address}: {str(error).splitlines()[0]}") from error
 
 
+def is_made(address: str) -> bool:
+    """Whether there is a registry at an address; one that is a URL is taken to exist."""
+    return "://" in address or (Path(address) / DATABASE).is_file()
+
+
+def existing(address: str) -> Registry:
+    """The registry at an address. Raises NoSuchModel when none was ever made there."""
+    if not is_made(address):
+        raise NoSuchModel(f"{address}: holds no models (servicetime train makes them)")
+    return Registry(address)
+
+
 def study_storage(address: str) -> str | None:
     """Where searches in progress are kept: beside a registry in a directory, else nowhere."""
     return None if "://" in address else f"sqlite:///{Path(address).resolve() / 'studies.db'}"
@@ -225,7 +238,7 @@ def _locate(address: str) -> tuple[str, str | None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RegistryUnusable(f"{address}: {error.strerror}") from error
-    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+    return f"sqlite:///{folder / DATABASE}", (folder / "artifacts").as_uri()
 
 
 def _client(uri: str) -> Any:

@@ -21,9 +21,9 @@ def command() -> None:
 @options.as_json()
 def list_versions(registry: str, as_json: bool) -> None:
     """All versions, newest first, with their error on the newest days when they were made."""
-    from models.registry import Registry
+    from models.registry import existing
 
-    entries = Registry(registry).entries()
+    entries = existing(registry).entries()
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
         return
@@ -46,9 +46,9 @@ def list_versions(registry: str, as_json: bool) -> None:
 @learning.registry()
 def show_version(version: str, registry: str) -> None:
     """Everything kept beside a VERSION (a number, champion, challenger or previous), as JSON."""
-    from models.registry import Registry
+    from models.registry import existing
 
-    click.echo(json.dumps(Registry(registry).passport(version), indent=2, sort_keys=True))
+    click.echo(json.dumps(existing(registry).passport(version), indent=2, sort_keys=True))
 
 
 @command.command("promote")
@@ -56,9 +56,9 @@ def show_version(version: str, registry: str) -> None:
 @learning.registry()
 def promote_version(version: str, registry: str) -> None:
     """Put a VERSION (a number or alias) in charge, whatever the gate said."""
-    from models.registry import Registry
+    from models.registry import existing
 
-    entry = Registry(registry).promote(version)
+    entry = existing(registry).promote(version)
     click.echo(f"Version {entry.version} is the champion now.")
 
 
@@ -66,9 +66,9 @@ def promote_version(version: str, registry: str) -> None:
 @learning.registry()
 def roll_back(registry: str) -> None:
     """Put the previous champion in charge again."""
-    from models.registry import Registry
+    from models.registry import existing
 
-    entry = Registry(registry).rollback()
+    entry = existing(registry).rollback()
     click.echo(f"Version {entry.version} is the champion again.")
 
 

@@ -67,12 +67,11 @@ def _reports(path: str | None) -> list["Weather"]:
 def _scorer(table: str, address: str) -> "Scorer":
     """The champion with the history of the table; none while the registry has no champion."""
     from models.dataset import read
-    from models.registry import CHAMPION, Registry
+    from models.registry import CHAMPION, Registry, is_made
     from models.scoring import Scorer
 
     visits = read(table)
-    found = Registry(address)
-    if not found.has(CHAMPION):
+    if not is_made(address) or not (found := Registry(address)).has(CHAMPION):
         return Scorer(visits)
     model, entry = found.load(CHAMPION)
     return Scorer(visits, model, str(entry.version))

@@ -57,7 +57,7 @@ def command(
     from models.training import TrainingConfig
 
     _check(country, time_zone)
-    current_version(table)
+    current_version(table)  # before anything is made
     spec = FeatureSpec(country=country, time_zone=time_zone)
     config = TrainingConfig(spec, trials=trials, seed=seed, threads=threads, newest_days=newest_days)
     with learning.training_progress(trials) as tell:

@@ -1,0 +1,77 @@
+"""Predictions of stops to come, with a model and without."""
+
+import numpy as np
+import pytest
+from learning_town import DAY_MS, START_MS, small_model, small_town
+
+from geofence.fences import Fence, FenceSet
+from geofence.routes import Order, Route, Stop
+from models.rows import Facts
+from models.scoring import Scorer
+
+NOON = START_MS + 30 * DAY_MS
+KNOWN, NEW = "customer-0-1", "customer-new"
+
+
+def stops() -> list[dict[str, object]]:
+    facts = {"floor": 2, "elevator": False, "parking_difficulty": 3, "region": "region-1"}
+    fences = FenceSet([Fence(f"f-{c}", c, 47.0, 8.0, radius_m=40, facts=facts) for c in (KNOWN, NEW)])
+    order = Order(12.0, 5, 2)
+    route = Route("r9", "d9", NOON, (Stop("s1", KNOWN, 1, NOON, order), Stop("s2", NEW, 2, NOON, order)))
+    return Facts(fences).of_routes([route])
+
+
+def test_a_prediction_has_the_fields_of_the_contract() -> None:
+    scorer = Scorer(small_town().frame(), small_model().model, "3")
+    one = scorer.predictions(stops(), 1_790_000_336_604)[0]
+    factors = one.pop("top_factors")
+    p50, p90, expected = one.pop("p50_s"), one.pop("p90_s"), one.pop("expected_s")
+    assert one == {
+        "stop_id": "s1",
+        "route_id": "r9",
+        "driver_id": "d9",
+        "customer_id": KNOWN,
+        "predicted_at": "2026-09-21T14:18:56.604Z",
+        "model": {"name": "service-times", "version": "3"},
+        "fallback": None,
+    }
+    assert 50 < p50 < expected < p90 < 1500
+    assert 1 <= len(factors) <= 5
+    sizes = [abs(f["effect_s"]) for f in factors]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_without_a_model_a_known_customer_gets_its_mean_and_a_new_one_seven_minutes() -> None:
+    visits = small_town().frame()
+    known, new = Scorer(visits).predictions(stops(), NOON)
+    mean_s = visits[visits["customer_id"] == KNOWN]["service_time_s"].mean()
+    assert (known["fallback"], known["expected_s"]) == ("historical_mean", round(mean_s, 1))
+    assert (new["fallback"], new["p50_s"], new["model"], new["top_factors"]) == ("rule", 420.0, None, [])
+    assert new["p90_s"] > new["p50_s"]
+
+
+def test_without_any_visit_everything_is_seven_minutes() -> None:
+    found = Scorer(small_town().frame().head(0)).predictions(stops(), NOON)
+    assert [(p["fallback"], p["expected_s"]) for p in found] == [("rule", 420.0), ("rule", 420.0)]
+
+
+def test_no_stops_give_no_predictions() -> None:
+    assert Scorer(small_town().frame()).predictions([], NOON) == []
+
+
+def test_explaining_changes_no_figure() -> None:
+    scorer = Scorer(small_town().frame(), small_model().model, "3")
+    plain, explained = scorer.predictions(stops(), NOON, explain=False), scorer.predictions(stops(), NOON)
+    assert [p["p50_s"] for p in plain] == [p["p50_s"] for p in explained]
+    assert plain[0]["top_factors"] == []
+
+
+def test_a_customer_that_always_took_longer_is_predicted_longer() -> None:
+    visits = small_town().frame()
+    mine = visits["customer_id"] == KNOWN
+    slow = visits.assign(service_time_s=np.where(mine, 2.5, 1.0) * visits["service_time_s"])
+    model = small_model().model
+    before = Scorer(visits, model, "1").predictions(stops(), NOON)
+    after = Scorer(slow, model, "1").predictions(stops(), NOON)
+    assert after[0]["p50_s"] > 1.2 * before[0]["p50_s"]
+    assert after[1]["p50_s"] == pytest.approx(before[1]["p50_s"])
