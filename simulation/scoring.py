@@ -13,8 +13,8 @@ from geofence.events import ServiceTime, VisitStatus
 class Served:
     """One row of truth: the vehicle stood from `arrived_s` to `departed_s` (epoch seconds) for this customer.
 
-    `edge` marks stands cut by the beginning or end of the driver's data: they are not scored. `group`
-    counts the customers served from the same standstill; `law_s` is the service time that the simulator's law expects.
+    `edge` marks stands cut by the begin or end of the driver's data: they are not scored. `group` counts the
+    customers served from the same standstill; `law_s` is the time that the simulator's law expects.
     """
 
     driver_id: str

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from scipy.cluster.vq import kmeans2
+from scipy.spatial import KDTree
 
 from geofence.fences import Fence
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
@@ -118,6 +119,7 @@ def _build_district(
     depot = Spot(int(rng.integers(len(streets.ends))), 0.0)
     far = np.hypot(*(doors - streets.place(depot)).T) > DEPOT_CLEAR_M
     taken = np.flatnonzero(far & (rng.random(len(doors)) < profile.customer_share[0]))
+    taken = taken[_spread(doors[taken], profile.apart_m)]
     zones = _zones(doors[taken], max(1, len(drivers)), rng)
     customers: list[Customer] = []
     for house, zone in zip(taken.tolist(), zones.tolist(), strict=True):
@@ -146,6 +148,15 @@ def _houses(profile: Profile, streets: Streets, rng: np.random.Generator) -> tup
             doors.append(at + side * setback[:, None] * np.column_stack([-way[:, 1], way[:, 0]]))
             spots += [Spot(street, float(a)) for a in along]
     return spots, np.concatenate(doors)
+
+
+def _spread(doors: Metres, apart_m: float) -> npt.NDArray[np.bool_]:
+    """Which doors to keep so that no two are nearer than that; the first ones stay."""
+    keep = np.ones(len(doors), dtype=np.bool_)
+    for a, b in sorted(KDTree(doors).query_pairs(apart_m)):
+        if keep[a]:
+            keep[b] = False
+    return keep
 
 
 def _zones(doors: Metres, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -49,7 +49,7 @@ _truth_line: Final = msgspec.json.Decoder(TruthLine).decode
 
 
 def read_claims(path: str) -> Iterator[Claim]:
-    """The records of a `service-times` file, all revisions. UnreadableInput names the file, line and field."""
+    """The records of a `service-times` file, all revisions. UnreadableInput names file, line and field."""
     return each_line(path, decode_claim)
 
 
