@@ -34,51 +34,47 @@ def lightgbm() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows to learn from: features (n, k), targets, weights, and what is already explained (n each)."""
+    """Rows to learn from: features (n, k), targets and weights (n)."""
 
     features: Floats
     targets: Floats
     weights: Floats
-    offset: Floats | None = None
 
-    def rows(self, chosen: npt.NDArray[Any]) -> "Sample":
-        """Only these rows (a mask or places)."""
-        offset = None if self.offset is None else self.offset[chosen]
-        return Sample(self.features[chosen], self.targets[chosen], self.weights[chosen], offset)
+
+class Binned:
+    """A sample as LightGBM holds it, for fitting many boosters with other targets and settings."""
+
+    def __init__(self, sample: Sample, names: Sequence[str], reference: "Binned | None" = None) -> None:
+        self.names = names
+        self.data = (
+            lightgbm()
+            .Dataset(
+                sample.features,
+                sample.targets,
+                weight=sample.weights,
+                feature_name=list(names),
+                categorical_feature=[name for name in CATEGORIES if name in names],
+                reference=None if reference is None else reference.data,
+                params=dict(FIXED),
+            )
+            .construct()
+        )
+
+    def aiming_at(self, targets: Floats) -> "Binned":
+        """The same rows with these targets."""
+        self.data.set_label(targets)
+        return self
 
 
 def fit(
-    sample: Sample,
-    names: Sequence[str],
-    params: Mapping[str, Any],
-    rounds: int,
-    watched: Sample | None = None,
-    patience: int = 20,
+    learn: Binned, params: Mapping[str, Any], rounds: int, watched: Binned | None = None, patience: int = 20
 ) -> Any:
-    """A booster of squared errors; with `watched` it stops when that stops improving."""
+    """A booster of squared errors; with `watched` it stops when that has not improved for a while."""
     library = lightgbm()
-    rising = [int(name in RISING) for name in names] if params.get("monotone", True) else None
+    rising = [int(name in RISING) for name in learn.names] if params.get("monotone", True) else None
     own = {name: value for name, value in params.items() if name != "monotone"}
     settings = {**FIXED, **own, **({"monotone_constraints": rising} if rising else {})}
-    data = _data(library, sample, names)
     if watched is None:
-        return library.train(settings, data, rounds)
-    return library.train(
-        settings,
-        data,
-        rounds,
-        valid_sets=[_data(library, watched, names, data)],
-        callbacks=[library.early_stopping(patience, verbose=False)],
-    )
-
-
-def _data(library: Any, sample: Sample, names: Sequence[str], reference: Any = None) -> Any:
-    return library.Dataset(
-        sample.features,
-        sample.targets if sample.offset is None else sample.targets - sample.offset,
-        weight=sample.weights,
-        feature_name=list(names),
-        categorical_feature=[name for name in CATEGORIES if name in names],
-        reference=reference,
-        free_raw_data=False,
-    )
+        return library.train(settings, learn.data, rounds)
+    stop = library.early_stopping(patience, verbose=False)
+    return library.train(settings, learn.data, rounds, valid_sets=[watched.data], callbacks=[stop])

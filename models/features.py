@@ -69,8 +69,7 @@ class FeatureSpec:
 
     `country` (ISO 3166, or with a subdivision as in `DE-BY`) names the holidays, `countries` those of single
     regions; hours and dates are those of `time_zone`. The driver plays no part unless `driver_aware`, the
-    region none unless `regional`. `shrinkage` is how many visits weigh as much as knowing nothing of a
-    customer: `customer_excess`, the mean log of actual over expected, is drawn to 0 by so many.
+    region none unless `regional`.
     """
 
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -79,7 +78,6 @@ class FeatureSpec:
     time_zone: str = "UTC"
     driver_aware: bool = False
     regional: bool = True
-    shrinkage: float = 3.0
 
     @property
     def names(self) -> list[str]:
@@ -124,7 +122,7 @@ def build(stops: pd.DataFrame, past: Histories, spec: FeatureSpec) -> Floats:
     """
     columns: dict[str, Any] = {name: stops[name] for name in PLAIN}
     columns |= _order(stops) | _place(stops, spec) | _time(stops, spec)
-    columns |= _customer(past.customers.past(stops["customer_id"], to_ms(stops["as_of"])), spec)
+    columns |= _customer(past.customers.past(stops["customer_id"], to_ms(stops["as_of"])))
     if spec.driver_aware:
         driver = past.drivers.past(stops["driver_id"], to_ms(stops["as_of"]))
         columns |= {"driver_mean_s": driver.mean_s, "driver_visits": driver.visits}
@@ -168,7 +166,7 @@ def _codes(values: pd.Series, known: Sequence[str]) -> Floats:
     return np.where(codes < 0, np.nan, codes)
 
 
-def _customer(past: Past, spec: FeatureSpec) -> dict[str, Floats]:
+def _customer(past: Past) -> dict[str, Floats]:
     return {
         "customer_visits": past.visits,
         "customer_mean_s": past.mean_s,
@@ -176,7 +174,7 @@ def _customer(past: Past, spec: FeatureSpec) -> dict[str, Floats]:
         "customer_last_s": past.last_s,
         "customer_spread": past.spread,
         "customer_days_since": past.days_since,
-        "customer_excess": past.excess / np.maximum(past.visits + spec.shrinkage, 1e-9),
+        "customer_excess": past.excess,
     }
 
 

@@ -35,7 +35,7 @@ class Past:
     spread: Floats
     days_since: Floats
     excess: Floats
-    """Sum of log(actual / expected) over past visits; 0 without any."""
+    """The mean of log(actual / expected) over past visits."""
 
 
 class History:
@@ -81,7 +81,7 @@ class History:
             last_s=_at(self._service, last, n),
             spread=np.where(n > 1, np.sqrt(np.maximum(variance, 0)), np.nan),
             days_since=(as_of_ms - _at(self._ended, last, n)) / DAY_MS,
-            excess=np.where(n > 0, _at(self._excess, last, n), 0.0),
+            excess=_at(self._excess, last, n) / some,
         )
 
     def _ranges(self, keys: pd.Series, as_of_ms: Ints) -> tuple[Ints, Ints]:

@@ -47,14 +47,15 @@ class Model:
     """Three boosters on a log scale and their calibration.
 
     `work` expects a service without knowing the customer; past visits measured against it give the
-    customer's excess. `main` predicts what remains when that excess is taken off; `scale` predicts how large
-    the error will be.
+    customer's excess, drawn to 0 as if `shrinkage` more visits had shown none. `main` predicts what remains
+    when that is taken off; `scale` predicts how large the error will be.
     """
 
     spec: FeatureSpec
     work: Any
     main: Any
     scale: Any
+    shrinkage: float
     calibration: Calibration
     trained_until_ms: int
     notes: Mapping[str, Any]
@@ -87,13 +88,12 @@ class Model:
 
     def log_prediction(self, features: Floats) -> Floats:
         """The log of the seconds, before calibration."""
-        return np.asarray(features[:, self.spec.names.index(EXCESS)] + self.main.predict(features))
+        return np.asarray(known_excess(features, self.spec, self.shrinkage) + self.main.predict(features))
 
     def contributions_s(self, features: Floats) -> Floats:
         """SHAP values in seconds (n, k + 1), the last column what an average stop takes; rows sum to P50."""
         parts = np.asarray(self.main.predict(features, pred_contrib=True))
-        at = self.spec.names.index(EXCESS)
-        parts[:, at] += features[:, at]
+        parts[:, self.spec.names.index(EXCESS)] += known_excess(features, self.spec, self.shrinkage)
         total_s = self.predict(features).p50_s
         base_s = np.exp(parts[:, -1])
         effects = parts[:, :-1].sum(axis=1)
@@ -123,13 +123,23 @@ class Model:
             raise IncompatibleModel(f"{folder}: was trained on other features; train again")
         work, main, scale = (lightgbm().Booster(model_file=str(folder / f"{n}.txt")) for n in BOOSTERS)
         calibration = Calibration(tuple(about["scores"]), about["scores_of"])
-        return cls(spec, work, main, scale, calibration, about["trained_until_ms"], about["notes"])
+        return cls(
+            spec,
+            work,
+            main,
+            scale,
+            about["shrinkage"],
+            calibration,
+            about["trained_until_ms"],
+            about["notes"],
+        )
 
     def _files(self) -> dict[str, str]:
         about = {
             "format": FORMAT,
             "features": self.spec.names,
             "spec": asdict(self.spec),
+            "shrinkage": self.shrinkage,
             "scores": self.calibration.scores,
             "scores_of": self.calibration.count,
             "trained_until_ms": self.trained_until_ms,
@@ -139,6 +149,12 @@ class Model:
             "model.json": json.dumps(about, indent=1, sort_keys=True),
             **{f"{name}.txt": getattr(self, name).model_to_string() for name in BOOSTERS},
         }
+
+
+def known_excess(features: Floats, spec: FeatureSpec, shrinkage: float) -> Floats:
+    """How much longer than expected each stop's customer takes (n), on a log scale; 0 where nothing tells."""
+    excess, visits = (features[:, spec.names.index(name)] for name in (EXCESS, "customer_visits"))
+    return np.where(visits > 0, excess * visits / (visits + shrinkage), 0.0)
 
 
 def work_names(spec: FeatureSpec) -> list[str]:

@@ -116,4 +116,13 @@ def _model(data: Fold, folds: Sequence[Fold], tuned: Tuned, config: TrainingConf
         "rounds": tuned.rounds,
         "params": dict(tuned.params),
     }
-    return Model(fitted.spec, data.work, fitted.main, fitted.scale, calibration, split.cut_ms, notes)
+    return Model(
+        data.spec,
+        data.work,
+        fitted.main,
+        fitted.scale,
+        fitted.shrinkage,
+        calibration,
+        split.cut_ms,
+        notes,
+    )

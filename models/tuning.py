@@ -124,9 +124,8 @@ def _error_s(trial: Any, folds: Sequence[Fold], common: Mapping[str, Any]) -> fl
     rounds: list[int] = []
     for step, data in enumerate(folds):
         booster = fit_main(data, params, ROUNDS_AT_MOST, stop_early=True)
-        prove = data.sample(data.prove, params["shrinkage"])
-        assert prove.offset is not None
-        predicted_s = np.exp(prove.offset + booster.predict(prove.features))
+        log_s = data.excess(data.prove, params["shrinkage"]) + booster.predict(data.features[data.prove])
+        predicted_s = np.exp(log_s)
         errors.append(float(np.mean(np.abs(predicted_s - data.actual_s))))
         rounds.append(max(1, booster.best_iteration))
         trial.report(float(np.mean(errors)), step)

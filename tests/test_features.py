@@ -144,7 +144,6 @@ def test_features_are_what_the_plan_says() -> None:
         "month": 9.0,
         "temperature_c": 4.0,
         "customer_visits": 0.0,
-        "customer_excess": 0.0,
     }
     assert {name: one[name] for name in wanted} == wanted
     assert np.isnan(one["snow_depth_cm"])

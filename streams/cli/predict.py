@@ -9,7 +9,6 @@ from streams.cli import learning, options
 
 if TYPE_CHECKING:
     from models.scoring import Scorer
-    from models.weather import Weather
 
 
 @click.command()
@@ -32,12 +31,12 @@ def command(
     from models.rows import Facts
     from models.weather import WeatherBook
     from streams.cli.progress import progress
-    from streams.files import read_fences, read_routes
+    from streams.files import read_fences, read_routes, read_weather
     from streams.files.writing import writing
 
     known = FenceSet(list(read_fences(fences)))
     planned = list(read_routes(routes))
-    book = WeatherBook(_reports(weather))
+    book = WeatherBook(() if weather is None else read_weather(weather))
     scorer = _scorer(table, registry)
     facts = Facts(known, book)
     now_ms = int(time.time() * 1000)  # noqa: TID251 (the edge knows what time it is)
@@ -50,18 +49,6 @@ def command(
         click.echo(
             "No model is in charge yet: predictions fall back on means and the seven-minute rule.", err=True
         )
-
-
-def _reports(path: str | None) -> list["Weather"]:
-    from models.weather import Weather
-    from streams.files import read_weather
-
-    if path is None:
-        return []
-    return [
-        Weather(w.region, w.ts_ms, w.temperature_c, w.precipitation_mm, w.snow_depth_cm, w.wind_mps)
-        for w in read_weather(path)
-    ]
 
 
 def _scorer(table: str, address: str) -> "Scorer":
