@@ -49,7 +49,8 @@ class Streets:
         self.length_m = np.array([m[-1] for m in self.marks_m])
         self.speed_mps = speed_mps
         self.lights = lights
-        self._street_between = {}
+        self._wholes: dict[tuple[int, bool], Leg] = {}
+        self._street_between: dict[tuple[int, int], int] = {}
         for number, (a, b) in enumerate(ends.tolist()):
             self._street_between[a, b] = number
             self._street_between[b, a] = number
@@ -93,7 +94,7 @@ class Streets:
         crossings = self._crossings_between(a, b)
         for here, there in pairwise(crossings):
             street = self._street_between[here, there]
-            pieces.append(self._piece(street, self._end_m(street, here), self._end_m(street, there)))
+            pieces.append(self._whole(street, backward=self.ends[street, 0] != here))
         pieces.append(self._piece(goal.street, self._end_m(goal.street, b), goal.along_m))
         return join(pieces)
 
@@ -111,6 +112,14 @@ class Streets:
         while found[-1] != a:
             found.append(int(before[a, found[-1]]))
         return found[::-1]
+
+    def _whole(self, street: int, backward: bool) -> Leg:
+        """All of a street, kept for the next time."""
+        key = (street, bool(backward))
+        if key not in self._wholes:
+            length_m = float(self.length_m[street])
+            self._wholes[key] = self._piece(street, *((length_m, 0.0) if backward else (0.0, length_m)))
+        return self._wholes[key]
 
     def _piece(self, street: int, from_m: float, to_m: float) -> Leg:
         """Along one street; the light of a crossing belongs to the piece that reaches it."""

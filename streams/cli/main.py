@@ -13,6 +13,7 @@ from geofence.errors import ServicetimeError
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("streams.cli.replay", "Detect visits in recorded files, without a broker."),
     "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
+    "score": ("streams.cli.score", "Judge service-time records by the truth."),
     "worker": ("streams.cli.worker", "Run the agents: pings to visits, routes to predictions."),
     "train": ("streams.cli.train", "Tune, fit, prove and register a model; promote it when the gate allows."),
     "predict": ("streams.cli.predict", "Predict the stops of routes to come."),
