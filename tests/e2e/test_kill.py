@@ -98,8 +98,8 @@ def test_a_worker_that_joins_and_leaves_under_load_changes_nothing(
 ) -> None:
     deployment.publish(*FILES)
     deployment.start_worker()
-    flow = Flow(deployment, pings, lasts_s=16.0)
-    deployment.wait_for(lambda: deployment.used() > 0, "reading pings")
+    deployment.wait_for(lambda: "Holds partition" in deployment.log(), "taking partitions over")
+    flow = Flow(deployment, pings, lasts_s=30.0)
     second = deployment.start_worker()
     deployment.wait_for(lambda: "Holds partition" in deployment.log(1), "taking partitions over")
     assert flow.goes_on
