@@ -12,8 +12,9 @@ from faust.types import TP
 from geofence.routes import Route
 from streams import transport
 from streams.agents.runs import Take, agent_of_runs, consumer_of
-from streams.detection import INPUTS, DetectionWork
+from streams.detection import DetectionWork
 from streams.facts import Facts
+from streams.holding import INPUTS, Holding
 from streams.inspection import DECODERS, Inspection
 from streams.metrics import Instruments, StateCollector
 from streams.partition import Detection, Partition
@@ -63,9 +64,8 @@ class Worker:
         self.instruments = Instruments()
         intake = FaustIntake(self.app)
         self.scoring = StopScoring(settings, self.facts, self.instruments)
-        self.detection = DetectionWork(
-            settings, self.facts, intake, self._engine, self.instruments, self.scoring
-        )
+        self.holding = Holding(settings, self.facts, intake, self._engine, self.instruments)
+        self.detection = DetectionWork(settings, self.facts, intake, self.holding, self.scoring)
         self.inspection = Inspection(settings.bootstrap, settings.topics, intake)
         self.sink = None if settings.table is None else TableSink(settings, self.facts, self.instruments)
         self._facts_known: asyncio.Task[None] | None = None
@@ -118,13 +118,13 @@ class Worker:
                 await self.detection.predict_again(_still_to_come)
 
     async def _positions(self) -> Mapping[TP, int]:
-        found = {**self.detection.positions(), **self.inspection.positions()}
+        found = {**self.holding.positions(), **self.inspection.positions()}
         if self.sink is not None:
             found |= self.sink.positions()
         return {TP(tp.topic, tp.partition): at for tp, at in found.items()}
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
-        await self.detection.revoke()
+        await self.holding.revoke()
 
     async def _rebalanced(self, *_: Any, **__: Any) -> None:
         """Awaited by Faust before records flow again."""
@@ -134,13 +134,13 @@ class Worker:
         await self._facts_known
         assigned = [TopicPartition(tp.topic, tp.partition) for tp in self.app.consumer.assignment()]
         pings = self.settings.topics.name("gps-pings")
-        await self.detection.assign(tp.partition for tp in assigned if tp.topic == pings)
+        await self.holding.assign(tp.partition for tp in assigned if tp.topic == pings)
         await self.inspection.assign(assigned)
         if self.sink is not None:
             await self.sink.assign(assigned)
 
     async def _stopping(self, *_: Any, **__: Any) -> None:
-        await self.detection.stop()
+        await self.holding.stop()
         await self.inspection.stop()
         await self.facts.stop()
 

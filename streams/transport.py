@@ -14,6 +14,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.drivers.aiokafka import Transport as KafkaTransport
 from faust.types import TP
+from mode import get_logger
 
 SCHEME: Final = "runs"
 """The scheme of a broker URL that selects this transport: `runs://localhost:9092`."""
@@ -25,6 +26,8 @@ FETCH_WAIT_MS: Final = 100
 """How long a broker may hold a fetch without news; partitions drained meanwhile are asked for after that."""
 
 POLL_AGAIN_S: Final = 0.05
+
+logger = get_logger("faust.transport.runs")
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -97,6 +100,7 @@ class _ReadOffsets(defaultdict[TP, int | None]):
 class ConsumerThread(AIOKafkaConsumerThread):
     """The thread that fetches: it bundles records into runs and knows where each run began."""
 
+    logger = logger
     consumer: "Consumer"
 
     def __post_init__(self) -> None:
@@ -178,6 +182,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
 class Consumer(KafkaConsumer):
     """Faust's consumer of Kafka, for topics whose agents take runs and keep their own positions."""
 
+    logger = logger
     transport: "Transport"
     _thread: ConsumerThread
 
