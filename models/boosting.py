@@ -44,6 +44,8 @@ class Sample:
 class Binned:
     """A sample as LightGBM holds it, for fitting many boosters with other targets and settings."""
 
+    data: Any
+
     def __init__(self, sample: Sample, names: Sequence[str], reference: "Binned | None" = None) -> None:
         self.names = names
         self.data = (

@@ -23,6 +23,7 @@ from models.features import (
     histories,
     usable,
 )
+from models.totals import RouteCalibration
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,6 +58,7 @@ class Model:
     scale: Any
     shrinkage: float
     calibration: Calibration
+    routes: RouteCalibration
     trained_until_ms: int
     notes: Mapping[str, Any]
 
@@ -64,6 +66,15 @@ class Model:
         """Customers' history from rows of the training table, as this model measures it."""
         past = usable(visits)
         return histories(past, work_s(self.work, past, self.spec))
+
+    def estimate(self, stops: pd.DataFrame, past: Histories) -> Estimates:
+        """Seconds for each stop, given the history that `histories` made."""
+        return self.predict(self.features(stops, past))
+
+    def explain(self, stops: pd.DataFrame, past: Histories) -> list[dict[str, float]]:
+        """For each stop the seconds that each feature adds to its median (SHAP values)."""
+        effects_s = self.contributions_s(self.features(stops, past))[:, :-1]
+        return [dict(zip(self.spec.names, row, strict=True)) for row in effects_s.tolist()]
 
     def features(self, stops: pd.DataFrame, past: Histories) -> Floats:
         """The feature matrix of stops, in the order of `spec.names`."""
@@ -130,6 +141,7 @@ class Model:
             scale,
             about["shrinkage"],
             calibration,
+            RouteCalibration(about["route_correlation"], tuple(about["route_scores"])),
             about["trained_until_ms"],
             about["notes"],
         )
@@ -142,6 +154,8 @@ class Model:
             "shrinkage": self.shrinkage,
             "scores": self.calibration.scores,
             "scores_of": self.calibration.count,
+            "route_correlation": self.routes.correlation,
+            "route_scores": self.routes.scores,
             "trained_until_ms": self.trained_until_ms,
             "notes": dict(self.notes),
         }

@@ -7,13 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from models import dataset
-from models.errors import NoTrainingData
+from models.errors import IncompatibleModel, NoTrainingData
 from models.features import usable
 from models.gate import GateRules, Verdict, judge
 from models.proof import mae_s, predicted_by
 from models.registry import CHAMPION, Entry, Passport, Registry, study_storage
 from models.training import Progress, Trained, TrainingConfig, data_digest, train
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,7 @@ def train_on_table(
     if visits.empty:
         raise NoTrainingData(f"{table_uri}: holds no visits yet")
     trained = train(visits, config, study_storage(registry.address), progress)
-    champion_s = None
-    if registry.has(CHAMPION):
-        champion, _ = registry.load(CHAMPION)
-        champion_s = predicted_by(champion, usable(visits), trained.proof.stops)
+    champion_s = _champions_predictions(registry, visits, trained)
     verdict = judge(trained.proof, champion_s, rules)
     data_version = f"{at}:{data_digest(visits)}"
     entry = registry.register(trained.model, _passport(trained, config, data_version))
@@ -55,6 +58,17 @@ def train_on_table(
         entry = registry.promote(entry.version)
     champion_mae_s = None if champion_s is None else mae_s(champion_s, trained.proof.actual_s)
     return Outcome(trained, entry, verdict, champion_mae_s, verdict.allowed, data_version)
+
+
+def _champions_predictions(registry: Registry, visits: pd.DataFrame, trained: Trained) -> Floats | None:
+    """What the champion says of the same visits; None when there is none, or when it is of other features."""
+    if not registry.has(CHAMPION):
+        return None
+    try:
+        champion, _ = registry.load(CHAMPION)
+    except IncompatibleModel:
+        return None
+    return predicted_by(champion, usable(visits), trained.proof.stops)
 
 
 @cache
@@ -73,6 +87,7 @@ def _passport(trained: Trained, config: TrainingConfig, data_version: str) -> Pa
         data_version=data_version,
         code_version=code_version(),
         config=settings,
+        features=tuple(config.spec.names),
         metrics={
             **{f"mae_{name}_s": value for name, value in proof.mae_s.items()},
             "p90_coverage": proof.p90_coverage,

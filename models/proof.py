@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.baselines import BY_HAND, HistoricalMean, Linear, SevenMinutes
-from models.features import CATEGORIES, FeatureSpec, to_ms
+from models.features import CATEGORIES, histories, to_ms
 from models.fitting import Fold
-from models.model import Model
+from models.regional import AnyModel
 from models.slices import Mask, slices
 
 Floats = npt.NDArray[np.float64]
@@ -45,19 +45,17 @@ class Proof:
         return int(as_of_ms.min()), int(as_of_ms.max())
 
 
-def prove(model: Model, data: Fold) -> Proof:
+def prove(model: AnyModel, data: Fold) -> Proof:
     """The model and all baselines on the proving side of a split whose learning side the model saw."""
     known, stops, learned = data.visits, data.visits[data.prove], data.visits[data.learn]
-    past = model.histories(known)
-    features = model.features(stops, past)
-    estimates = model.predict(features)
-    linear = _linear(model.spec, model.features(learned, past), data)
+    features = data.features[data.prove]
+    estimates = model.estimate(stops, model.histories(known))
     predicted = {
         "model": estimates.p50_s,
         "rule": SevenMinutes().predict(stops),
         "rule_adjusted": SevenMinutes(adjustments=BY_HAND).predict(stops),
-        "historical_mean": HistoricalMean.of(learned).predict(stops, past.customers),
-        "linear": linear.predict(features),
+        "historical_mean": HistoricalMean.of(learned).predict(stops, histories(known).customers),
+        "linear": _linear(data).predict(features),
     }
     return Proof(
         stops=stops,
@@ -66,13 +64,13 @@ def prove(model: Model, data: Fold) -> Proof:
         p90_s=estimates.p90_s,
         expected_s=estimates.expected_s,
         sd_s=estimates.sd_s,
-        groups=slices(stops, features, model.spec),
+        groups=slices(stops, features, data.spec),
     )
 
 
-def predicted_by(model: Model, known: pd.DataFrame, stops: pd.DataFrame) -> Floats:
+def predicted_by(model: AnyModel, known: pd.DataFrame, stops: pd.DataFrame) -> Floats:
     """Another model's medians in seconds for the same stops, with the history it would have had."""
-    return model.predict(model.features(stops, model.histories(known))).p50_s
+    return model.estimate(stops, model.histories(known)).p50_s
 
 
 def mae_s(predicted_s: Floats, actual_s: Floats) -> float:
@@ -80,6 +78,8 @@ def mae_s(predicted_s: Floats, actual_s: Floats) -> float:
     return float(np.mean(np.abs(predicted_s - actual_s)))
 
 
-def _linear(spec: FeatureSpec, features: Floats, data: Fold) -> Linear:
-    places = [spec.names.index(name) for name in CATEGORIES if name in spec.names]
-    return Linear(places).fit(features, np.exp(data.log_s[data.learn]), data.weights[data.learn])
+def _linear(data: Fold) -> Linear:
+    places = [data.spec.names.index(name) for name in CATEGORIES if name in data.spec.names]
+    return Linear(places).fit(
+        data.features[data.learn], np.exp(data.log_s[data.learn]), data.weights[data.learn]
+    )

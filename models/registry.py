@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
 from models.errors import NoSuchModel, RegistryUnusable
-from models.model import Model
+from models.regional import AnyModel, load_model
 
 NAME: Final = "service-times"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -58,7 +58,7 @@ class Registry:
         self._client = _client(self._uri)
         self._experiment = self._asked(self._experiment_id)
 
-    def register(self, model: Model, passport: Passport) -> Entry:
+    def register(self, model: AnyModel, passport: Passport) -> Entry:
         """Keep a model; the new version becomes the challenger."""
         entry: Entry = self._asked(lambda: self._register(model, passport))
         return entry
@@ -81,18 +81,18 @@ class Registry:
         """Whether some version has that alias."""
         return alias in self._aliases()
 
-    def load(self, which: str | int = CHAMPION) -> tuple[Model, Entry]:
+    def load(self, which: str | int = CHAMPION) -> tuple[AnyModel, Entry]:
         """The model of that number or alias. Raises NoSuchModel."""
         entry = self.entry(which)
         source = self._client.get_model_version(self.name, str(entry.version)).source
         place = urlparse(source)
         if place.scheme in {"", "file"}:
-            return Model.load(Path(unquote(place.path))), entry
+            return load_model(Path(unquote(place.path))), entry
         with tempfile.TemporaryDirectory() as folder:
             from mlflow.artifacts import download_artifacts
 
             got = download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=self._uri)
-            return Model.load(Path(got)), entry
+            return load_model(Path(got)), entry
 
     def promote(self, which: str | int) -> Entry:
         """Put a version in charge; the champion so far becomes `previous`."""
@@ -132,11 +132,11 @@ class Registry:
             "artifacts": run.info.artifact_uri,
         }
 
-    def _register(self, model: Model, passport: Passport) -> Entry:
+    def _register(self, model: AnyModel, passport: Passport) -> Entry:
         tags = {"data_version": passport.data_version, "code_version": passport.code_version}
         config = {
             "config": json.dumps(passport.config, sort_keys=True),
-            "features": json.dumps(passport.features or model.spec.names),
+            "features": json.dumps(passport.features),
         }
         run = self._client.create_run(self._experiment, tags={**tags, **config})
         for key, value in sorted(passport.metrics.items()):

@@ -10,8 +10,10 @@ import pandas as pd
 
 from geofence.times import format_time
 from models.baselines import RULE_S
-from models.features import Histories, frame_of, histories, to_ms, usable
-from models.model import Estimates, Model
+from models.features import frame_of, histories, to_ms, usable
+from models.history import History
+from models.model import Estimates
+from models.regional import AnyModel
 from models.registry import NAME
 
 Floats = npt.NDArray[np.float64]
@@ -42,12 +44,15 @@ class Scorer:
     `visits` are rows of the training table. Replace the scorer when there are new visits or a new model.
     """
 
-    def __init__(self, visits: pd.DataFrame, model: Model | None = None, version: str | None = None) -> None:
+    def __init__(
+        self, visits: pd.DataFrame, model: AnyModel | None = None, version: str | None = None
+    ) -> None:
         self.model = model
         self.version = version
         known = usable(visits)
-        self._past: Histories = histories(known) if model is None else model.histories(known)
-        self._ratios = _ratios(known, self._past)
+        self._past: Any = None if model is None else model.histories(known)
+        self._customers = histories(known).customers
+        self._ratios = _ratios(known, self._customers)
 
     def predictions(
         self, stops: Sequence[Mapping[str, Any]], predicted_at_ms: int, explain: bool = True
@@ -82,22 +87,12 @@ class Scorer:
         """Estimates for a frame of stops (`models.features.frame_of`); top factors only when asked for."""
         if self.model is None:
             return self._fall_back(stops)
-        features = self.model.features(stops, self._past)
-        factors = self._factors(features) if explain else [[] for _ in range(len(stops))]
-        return Scored(self.model.predict(features), [None] * len(stops), factors)
-
-    def _factors(self, features: Floats) -> list[list[dict[str, Any]]]:
-        assert self.model is not None
-        effects_s = self.model.contributions_s(features)[:, :-1]
-        names = self.model.spec.names
-        order = np.argsort(-np.abs(effects_s), axis=1, kind="stable")[:, :FACTORS]
-        return [
-            [{"feature": names[i], "effect_s": round(float(row[i]), 1)} for i in best if abs(row[i]) >= 0.05]
-            for row, best in zip(effects_s, order, strict=True)
-        ]
+        explained = self.model.explain(stops, self._past) if explain else [{} for _ in range(len(stops))]
+        factors = [_largest(effects_s) for effects_s in explained]
+        return Scored(self.model.estimate(stops, self._past), [None] * len(stops), factors)
 
     def _fall_back(self, stops: pd.DataFrame) -> Scored:
-        past = self._past.customers.past(stops["customer_id"], to_ms(stops["as_of"]))
+        past = self._customers.past(stops["customer_id"], to_ms(stops["as_of"]))
         own = past.visits >= ENOUGH_VISITS
         base_s = np.where(own, past.average_s, RULE_S)
         median, p90, sd = (np.where(own, r, u) for r, u in zip(self._ratios, USUAL_RATIOS, strict=True))
@@ -113,9 +108,15 @@ def _columns(estimates: Estimates) -> tuple[Floats, Floats, Floats]:
     return estimates.p50_s, estimates.p90_s, estimates.expected_s
 
 
-def _ratios(visits: pd.DataFrame, past: Histories) -> tuple[float, float, float]:
+def _largest(effects_s: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The features that move a prediction most, the strongest first."""
+    strongest = sorted(effects_s.items(), key=lambda item: -abs(item[1]))[:FACTORS]
+    return [{"feature": name, "effect_s": round(v, 1)} for name, v in strongest if abs(v) >= 0.05]
+
+
+def _ratios(visits: pd.DataFrame, customers: History) -> tuple[float, float, float]:
     """Median, P90 and standard deviation of actual over the customer's mean so far."""
-    known = past.customers.past(visits["customer_id"], to_ms(visits["as_of"]))
+    known = customers.past(visits["customer_id"], to_ms(visits["as_of"]))
     use = known.visits >= ENOUGH_VISITS
     if use.sum() < ENOUGH_RATIOS:
         return USUAL_RATIOS

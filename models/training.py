@@ -2,20 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.calibration import Calibration
-from models.features import FeatureSpec, to_ms, usable
-from models.fitting import Fold, fit_both, fold, out_of_time
+from models.assembly import Recipe, assemble, folds_of
+from models.features import FeatureSpec, usable
+from models.fitting import fold
 from models.labels import label_weights
-from models.model import Model
 from models.proof import Proof, prove
-from models.splits import NEWEST_DAYS, Split, holdout, rolling
+from models.regional import AnyModel
+from models.regions import WITH_REGION, build_layout, errors_s
+from models.splits import NEWEST_DAYS, holdout, rolling
 from models.tuning import Tuned, tune
 
 Floats = npt.NDArray[np.float64]
@@ -47,11 +49,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model with its proof on the newest days, which it never saw."""
+    """A model with its proof on the newest days, which it never saw; errors of the ways to treat regions."""
 
-    model: Model
+    model: AnyModel
     proof: Proof
     tuned: Tuned
+    layouts_mae_s: Mapping[str, float]
 
 
 def train(
@@ -70,7 +73,10 @@ def train(
     outer = holdout(known, config.newest_days)
     weights = label_weights(known)
     splits = rolling(known, outer.cut_ms, config.folds, config.fold_days)
-    folds = _folds(known, weights, splits, config, tell)
+    folds = []
+    for done, split in enumerate(splits, 1):
+        folds += folds_of(known, weights, [split], config.spec, config.common)
+        tell("Preparing", done, float("nan"))
     tuned = tune(
         folds,
         config.trials,
@@ -80,9 +86,27 @@ def train(
         f"{data_digest(known)}-{config.digest()}",
         lambda done, best: tell("Tuning", done, best),
     )
+    recipe = Recipe(tuned.params, tuned.rounds, config.common)
+    layouts = errors_s(known, weights, splits, config.spec, recipe)
+    layout = min(layouts, key=lambda name: layouts[name]) if layouts else WITH_REGION
     data = fold(known, weights, outer, config.spec, config.common)
-    model = _model(data, folds, tuned, config, outer)
-    return Trained(model, prove(model, data), tuned)
+    notes = _notes(known, config, recipe, layout)
+    if layout == WITH_REGION:
+        model: AnyModel = assemble(data, folds, recipe, outer, notes)
+    else:
+        model = build_layout(layout, known, weights, splits, outer, config.spec, recipe, notes)
+    return Trained(model, prove(model, data), tuned, layouts)
+
+
+def _notes(visits: pd.DataFrame, config: TrainingConfig, recipe: Recipe, layout: str) -> dict[str, Any]:
+    return {
+        "data": data_digest(visits),
+        "config": config.digest(),
+        "seed": config.seed,
+        "rounds": recipe.rounds,
+        "params": dict(recipe.params),
+        "layout": layout,
+    }
 
 
 def data_digest(visits: pd.DataFrame) -> str:
@@ -90,39 +114,3 @@ def data_digest(visits: pd.DataFrame) -> str:
     columns = visits[["visit_id", "revision", "service_time_s", "customer_id"]]
     hashes = pd.util.hash_pandas_object(columns, index=False).to_numpy()
     return hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()[:16]
-
-
-def _folds(
-    visits: pd.DataFrame, weights: Floats, splits: Sequence[Split], config: TrainingConfig, tell: Progress
-) -> list[Fold]:
-    found = []
-    for done, split in enumerate(splits, 1):
-        within = to_ms(visits["as_of"]) < split.end_ms
-        found.append(fold(visits[within], weights[within], split, config.spec, config.common))
-        tell("Preparing", done, float("nan"))
-    return [data for data in found if data.prove.any() and data.learn.any()]
-
-
-def _model(data: Fold, folds: Sequence[Fold], tuned: Tuned, config: TrainingConfig, split: Split) -> Model:
-    params = {**tuned.params, **config.common}
-    pairs = [out_of_time(f, fit_both(f, params, tuned.rounds, config.common)) for f in folds]
-    fitted = fit_both(data, params, tuned.rounds, config.common)
-    calibration = Calibration.of(np.concatenate([e for e, _ in pairs]), np.concatenate([s for _, s in pairs]))
-    notes = {
-        "visits": int(data.learn.sum()),
-        "data": data_digest(data.visits),
-        "config": config.digest(),
-        "seed": config.seed,
-        "rounds": tuned.rounds,
-        "params": dict(tuned.params),
-    }
-    return Model(
-        data.spec,
-        data.work,
-        fitted.main,
-        fitted.scale,
-        fitted.shrinkage,
-        calibration,
-        split.cut_ms,
-        notes,
-    )
