@@ -67,7 +67,10 @@ class Publisher:
         self._topics = topics
         self._bootstrap = bootstrap
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES
+            bootstrap_servers=bootstrap,
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            compression_type="zstd",  # a tenth more work for a fifth of the bytes
         )
         self._partition = DefaultPartitioner()
         self._building: dict[tuple[str, int], Any] = {}
