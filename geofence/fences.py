@@ -45,7 +45,9 @@ class Fence:
     valid_from_ms: int | None = None
     valid_to_ms: int | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS)
-    _local: BaseGeometry | None = field(default=None, init=False, repr=False, compare=False)
+    _local: tuple[BaseGeometry, BaseGeometry] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not self.fence_id:
@@ -75,29 +77,36 @@ class Fence:
         """Metres from a place to the boundary: negative inside, positive outside."""
         if self.radius_m is not None:
             return distance_m(lat, lon, self.lat, self.lon) - self.radius_m
-        return float(self.distances_m(np.array([lat]), np.array([lon]))[0])
+        area, boundary = self._in_plane()
+        east = wrap_degrees(lon - self.lon) * self._metres_per_lon()
+        place = shapely.Point(east, (lat - self.lat) * METRES_PER_DEGREE)
+        away = float(shapely.distance(boundary, place))
+        return -away if shapely.contains(area, place) else away
 
     def distances_m(self, lat: Floats, lon: Floats) -> Floats:
         """`distance_m` of many places at once."""
         if self.radius_m is not None:
             return _haversines_m(lat, lon, self.lat, self.lon) - self.radius_m
+        area, boundary = self._in_plane()
         east = ((lon - self.lon + 180.0) % 360.0 - 180.0) * self._metres_per_lon()
         places = shapely.points(east, (lat - self.lat) * METRES_PER_DEGREE)
-        area = self._in_plane()
-        away: Floats = shapely.distance(shapely.boundary(area), places)
+        away: Floats = shapely.distance(boundary, places)
         return np.where(shapely.contains(area, places), -away, away)
 
-    def _in_plane(self) -> BaseGeometry:
-        """The shape in metres about lat, lon; made once."""
+    def _in_plane(self) -> tuple[BaseGeometry, BaseGeometry]:
+        """The shape and its boundary in metres about lat, lon; made once."""
         if self._local is None:
             assert self.shape is not None
             west, _, east, _ = self.shape.bounds
             turns = 360.0 * round(((west + east) / 2 - self.lon) / 360.0)
             origin = np.array([self.lon + turns, self.lat])
             scale = np.array([self._metres_per_lon(), METRES_PER_DEGREE])
-            local = shapely.transform(self.shape, lambda lon_lat: (lon_lat - origin) * scale)
-            shapely.prepare(local)
-            object.__setattr__(self, "_local", local)
+            area = shapely.transform(self.shape, lambda lon_lat: (lon_lat - origin) * scale)
+            boundary = shapely.boundary(area)
+            shapely.prepare(area)
+            shapely.prepare(boundary)
+            object.__setattr__(self, "_local", (area, boundary))
+            return area, boundary
         return self._local
 
     def _metres_per_lon(self) -> float:
