@@ -73,10 +73,23 @@ def fit(
 ) -> Any:
     """A booster of squared errors; with `watched` it stops when that has not improved for a while."""
     library = lightgbm()
-    rising = [int(name in RISING) for name in learn.names] if params.get("monotone", True) else None
-    own = {name: value for name, value in params.items() if name != "monotone"}
-    settings = {**FIXED, **own, **({"monotone_constraints": rising} if rising else {})}
+    settings = {**FIXED, **_by_place(params, learn.names)}
     if watched is None:
         return library.train(settings, learn.data, rounds)
     stop = library.early_stopping(patience, verbose=False)
     return library.train(settings, learn.data, rounds, valid_sets=[watched.data], callbacks=[stop])
+
+
+def _by_place(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """LightGBM's settings: what is said of features by name becomes lists in their order.
+
+    `feature_weights` scales the gain of features (1 where not named); features in RISING are kept so unless
+    `monotone` is False.
+    """
+    own = {name: value for name, value in params.items() if name not in {"monotone", "feature_weights"}}
+    weights = params.get("feature_weights", {})
+    if weights:
+        own["feature_contri"] = [weights.get(name, 1.0) for name in names]
+    if params.get("monotone", True):
+        own["monotone_constraints"] = [int(name in RISING) for name in names]
+    return own

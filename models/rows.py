@@ -12,6 +12,7 @@ Row = dict[str, Any]
 
 DAY_MS: Final = 86_400_000
 DENSITY_WITHIN_M: Final = 500.0
+DENSITY_PERIOD_MS: Final = 28 * DAY_MS
 DENSITIES_KEPT: Final = 200_000
 PARKING_WORDS: Final = {
     **dict.fromkeys(("none", "easy", "low"), 1.0),
@@ -137,13 +138,14 @@ class Facts:
         return stop_facts(as_of_ms, route, stop, fence, density, weather)
 
     def _density(self, fence: Fence, as_of_ms: int) -> int:
-        """How many fences lie within 500 m of this one, itself included; looked up once a fence and day."""
-        key = (fence.fence_id, as_of_ms // DAY_MS, len(self._fences))
+        """How many fences lie within 500 m, this one included, at the start of the four-week period."""
+        start_ms = as_of_ms - as_of_ms % DENSITY_PERIOD_MS
+        key = (fence.fence_id, start_ms, len(self._fences))
         if key not in self._densities:
             if len(self._densities) >= DENSITIES_KEPT:
                 self._densities.clear()
             box = box_around(fence.lat, fence.lon, DENSITY_WITHIN_M)
-            self._densities[key] = len(self._fences.in_box(box, as_of_ms))
+            self._densities[key] = max(1, len(self._fences.in_box(box, start_ms)))
         return self._densities[key]
 
 

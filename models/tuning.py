@@ -6,17 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.features import CUSTOMER, ORDER, PLACE, TIME, WEATHER
+from models.features import CUSTOMER, TIME, WEATHER
 from models.fitting import Fold, fit_main
 
 ROUNDS_AT_MOST: Final = 500
-GROUPS: Final[Mapping[str, Sequence[str]]] = {
-    "order": ORDER,
-    "place": PLACE,
-    "customer": CUSTOMER,
-    "time": TIME,
-    "weather": WEATHER,
-}
+WEIGHED: Final[Mapping[str, Sequence[str]]] = {"time": TIME, "weather": WEATHER, "customer": CUSTOMER}
+"""Groups of features whose gain the search may scale down."""
+
 DEFAULTS: Final[Mapping[str, Any]] = {
     "learning_rate": 0.08,
     "num_leaves": 15,
@@ -68,7 +64,7 @@ def tune(
     best = study.best_trial
     states = [t.state.name for t in study.trials]
     return Tuned(
-        params=settings(best.params, folds[0].spec.names),
+        params=settings(best.params),
         rounds=int(best.user_attrs["rounds"]),
         mae_s=float(study.best_value),
         trials=done,
@@ -76,14 +72,13 @@ def tune(
     )
 
 
-def settings(chosen: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """LightGBM's settings (and `shrinkage`) of what the search chose."""
+def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the search chose as settings of `fit_main`."""
     params = {key: value for key, value in chosen.items() if not key.startswith("weight_")}
-    weights = dict.fromkeys(names, 1.0)
-    for group, members in GROUPS.items():
-        for member in set(members) & set(names):
-            weights[member] = float(chosen.get(f"weight_{group}", 1.0))
-    return {**params, "feature_contri": [weights[name] for name in names]}
+    weights = {
+        member: float(chosen[f"weight_{group}"]) for group, members in WEIGHED.items() for member in members
+    }
+    return {**params, "feature_weights": weights}
 
 
 def _study(storage: str | None, name: str) -> Any:
@@ -119,7 +114,7 @@ def _sampler(seed: int) -> Any:
 def _error_s(trial: Any, folds: Sequence[Fold], common: Mapping[str, Any]) -> float:
     import optuna
 
-    params = {**settings(_suggested(trial), folds[0].spec.names), **common}
+    params = {**settings(_suggested(trial)), **common}
     errors: list[float] = []
     rounds: list[int] = []
     for step, data in enumerate(folds):
@@ -146,8 +141,5 @@ def _suggested(trial: Any) -> dict[str, Any]:
         "lambda_l1": trial.suggest_float("lambda_l1", 1e-3, 10.0, log=True),
         "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 30.0, log=True),
         "shrinkage": trial.suggest_float("shrinkage", 0.5, 20.0, log=True),
-        **{
-            f"weight_{group}": trial.suggest_float(f"weight_{group}", 0.2, 1.0)
-            for group in ("time", "weather", "customer")
-        },
+        **{f"weight_{group}": trial.suggest_float(f"weight_{group}", 0.2, 1.0) for group in WEIGHED},
     }
