@@ -1,5 +1,6 @@
 """The rules that others use, as yardsticks: enter/exit of the nearest fence, and MovingPandas' stops."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -73,20 +74,22 @@ def _movingpandas(
     driver_id: str, ts_ms: Times, lat: Degrees, lon: Degrees, diameter_m: float, duration_s: float
 ) -> list[tuple[float, float, float, float]]:
     """Begin, end (epoch seconds), latitude and longitude of each stop."""
-    import geopandas
-    import movingpandas
-
     fresh = np.diff(ts_ms, prepend=ts_ms[0] - 1) > 0
     if fresh.sum() < 2:
         return []
-    frame = geopandas.GeoDataFrame(
-        {"t": [datetime.fromtimestamp(t / 1000, UTC).replace(tzinfo=None) for t in ts_ms[fresh]]},
-        geometry=geopandas.points_from_xy(lon[fresh], lat[fresh]),
-        crs=4326,
-    )
-    trajectory = movingpandas.Trajectory(frame.set_index("t"), driver_id)
-    detector = movingpandas.TrajectoryStopDetector(trajectory)
-    found = detector.get_stop_points(max_diameter=diameter_m, min_duration=timedelta(seconds=duration_s))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MovingPandas uses what pandas 4 will drop, and misses optional parts
+        import geopandas
+        import movingpandas
+
+        frame = geopandas.GeoDataFrame(
+            {"t": [datetime.fromtimestamp(t / 1000, UTC).replace(tzinfo=None) for t in ts_ms[fresh]]},
+            geometry=geopandas.points_from_xy(lon[fresh], lat[fresh]),
+            crs=4326,
+        )
+        trajectory = movingpandas.Trajectory(frame.set_index("t"), driver_id)
+        detector = movingpandas.TrajectoryStopDetector(trajectory)
+        found = detector.get_stop_points(max_diameter=diameter_m, min_duration=timedelta(seconds=duration_s))
     return [
         (_epoch_s(row.start_time), _epoch_s(row.end_time), row.geometry.y, row.geometry.x)
         for row in found.itertuples()

@@ -21,7 +21,7 @@ class Profile:
     block_m: Range = (90.0, 160.0)
     house_spacing_m: Range = (18.0, 28.0)
     setback_m: Range = (6.0, 20.0)
-    customer_share: Range = (0.05, 0.11)
+    customer_share: Range = (0.06, 0.12)
     households: Range = (1.0, 1.12)
     apart_m: float = 0.0
     cruise_mps: Range = (8.0, 11.0)
@@ -52,10 +52,10 @@ class Profile:
     break_in_fence: Range = (0.05, 0.3)
     # phones, drawn for each driver
     spacing_s: Range = (2.0, 10.0)
-    noise_m: Range = (3.0, 6.0)
-    indoor_factor: Range = (1.5, 3.5)
-    multipath_m: Range = (0.0, 10.0)
-    multipath_share: Range = (0.0, 0.1)
+    noise_m: Range = (2.5, 5.0)
+    indoor_factor: Range = (1.2, 2.6)
+    multipath_m: Range = (0.0, 15.0)
+    multipath_share: Range = (0.0, 0.05)
     silent_share: float = 0.15
     in_van_share: float = 0.2
     accuracy_share: float = 0.7
@@ -153,11 +153,11 @@ HOSTILE = Profile(
 NO_ROUTE = Profile(
     "no-route",
     house_spacing_m=(30.0, 45.0),
-    customer_share=(0.03, 0.06),
+    customer_share=(0.035, 0.06),
     households=(1.0, 1.0),
-    apart_m=50.0,
-    radius_m=(30.0, 50.0),
-    geocode_sd_m=(4.0, 8.0),
+    apart_m=35.0,
+    radius_m=(30.0, 45.0),
+    geocode_sd_m=(5.0, 10.0),
     bad_geocode_share=(0.0, 0.01),
     share_chance=(0.0, 0.2),
     companion_chance=(0.0, 0.01),
@@ -165,8 +165,8 @@ NO_ROUTE = Profile(
     search_share=(0.0, 0.08),
     jams_per_day=(0.0, 1.5),
     halts_per_day=(0.0, 3.0),
-    errands_per_day=(0.0, 0.4),
-    break_in_fence=(0.0, 0.2),
+    errands_per_day=(0.0, 0.6),
+    break_in_fence=(0.0, 0.3),
     routes=False,
 )
 
