@@ -3,38 +3,43 @@
 A hypothesis explains the day's standstills so far: which customers each served, if any. It is scored by the
 place of the van and the driver, the time spent, the planned order, and what is still unserved; several
 customers may share one standstill and one visit may span several. The weights of the hypotheses that survive
-give each decision its confidence. (Beam search over a hidden Markov alignment of standstills to planned stops;
+place of the van and the driver, the time spent, the planned order, and what is still unserved; several
 compare Rabiner 1989 and Lowerre 1976.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import exp, hypot, log
+from math import exp, hypot, log, log1p
 from typing import Final, NamedTuple
 
-from geofence.evidence import Candidate, idle_dwell, service_dwell
+from geofence.evidence import SERVICE_MEDIAN_S, USUAL_WEIGHT, Candidate, idle_dwell, service_dwell
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
+from geofence.walk import Walk
 
-BEAM: Final = 24
+BEAM: Final = 20
+TOO_UNLIKELY: Final = 11.0  # hypotheses so far below the best are dropped
 WINDOW: Final = 10  # decisions older than so many standstills with candidates are final
-GROUP: Final = 4  # customers at most served from one standstill
 REMEMBERED: Final = 3  # decisions that must agree before two hypotheses count as one
-NEAREST: Final = 6  # candidates looked at for one standstill
+GROUP: Final = 4  # customers at most served from one standstill
+NEAREST: Final = 7  # customers looked at for one standstill
 
-AHEAD: Final = [log(p) for p in (0.80, 0.06, 0.025, 0.012, 0.006)]
-BEHIND: Final = [log(p) for p in (0.05, 0.02, 0.01, 0.006, 0.004)]
-FAR: Final = log(0.003)
-UNPLANNED: Final = log(0.01)  # a customer that the route does not name
-AGAIN: Final = log(0.01)  # a second visit that nobody planned
+AHEAD: Final = [log(p) for p in (0.90, 0.035, 0.012, 0.006, 0.003)]
+BEHIND: Final = [log(p) for p in (0.03, 0.01, 0.006, 0.003)]
+FAR: Final = log(0.001)
+UNPLANNED: Final = log(0.001)  # a customer that the route does not name
+AGAIN: Final = log(0.005)  # a second visit that nobody planned
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
-SHARED: Final = log(0.15)
+SHARED: Final = log(0.15)  # one more planned customer served from the same standing
+SHARED_UNPLANNED: Final = log(0.01)  # ... one that no route names
 SAME_PLACE_M: Final = 12.0
-RESUMED_HERE: Final = [(60.0, log(0.6)), (180.0, log(0.4)), (600.0, log(0.08)), (1800.0, log(0.004))]
+RESUMED_HERE: Final = [(60.0, log(0.85)), (180.0, log(0.5)), (600.0, log(0.08)), (1800.0, log(0.004))]
 RESUMED_MOVED: Final = [(60.0, log(0.05)), (180.0, log(0.04)), (600.0, log(0.01)), (1800.0, log(0.0005))]
+BEST_PLACE: Final = 3.2  # place score of a fit beyond reproach
 TOO_SHORT: Final = -6.0
+RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
 
 
 class Target(NamedTuple):
@@ -49,9 +54,24 @@ class Decision(NamedTuple):
     """One standstill's place in a hypothesis; `resumes`: it goes on with the visit before."""
 
     before: "Decision | None"
-    index: int
+    number: int  # of the standstill
     targets: tuple[Target, ...]
     resumes: bool
+    shares: tuple[float, ...]  # of the time, one a target
+
+
+Past = tuple[tuple[int, dict[str, float]], ...]
+
+
+class _Group(NamedTuple):
+    """Customers that one standstill may have served together, in the order of the plan."""
+
+    targets: tuple[Target, ...]
+    shares: tuple[float, ...]
+    place: float
+    need: float  # of the orders, in average ones
+    seconds: float
+    needed_s: float
 
 
 class _Hypothesis(NamedTuple):
@@ -63,7 +83,12 @@ class _Hypothesis(NamedTuple):
     since_ms: int  # of the latest visit
     until_ms: int
     dwell: float  # its dwell score
+    need: float  # of its orders
+    services: int  # before the latest visit
+    log_length: float  # sum of the logarithms of their seconds for an average order
+    place: float  # its place score
     park: tuple[float, float]  # where the van stood at its latest part
+    past: Past  # shares of customers in decisions that are no longer told apart, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +108,9 @@ class Assigner:
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
         self._dwell_s = dwell_s
-        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, (0.0, 0.0))]
+        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, 1.0, 0, 0.0, 0.0, (0.0, 0.0), ())]
+        needs = [_need(Target("", "", s)) for s in plan.stops]
+        self._mean_need = sum(needs) / len(needs) if needs else 1.0
         self._open: list[int] = []  # standstills with candidates whose decision may still change
         self.beliefs: dict[int, Belief] = {}
         self.final_before = 0
@@ -93,27 +120,34 @@ class Assigner:
         """An independent assigner in the same state."""
         twin = Assigner.__new__(Assigner)
         twin.plan, twin._dwell_s, twin._beam = self.plan, self._dwell_s, list(self._beam)
+        twin._mean_need = self._mean_need
         twin._open, twin.beliefs, twin.final_before = list(self._open), dict(self.beliefs), self.final_before
         return twin
 
-    def step(self, index: int, standstill: Standstill, found: Sequence[Candidate]) -> None:
-        """Extend every hypothesis by what standstill number `index` may have been."""
-        if not found:
-            if not self._open:
-                self.final_before = index + 1
-            return
-        grown = [h for old in self._beam for h in self._extend(old, index, standstill, found)]
+    def skip(self, index: int) -> None:
+        """Standstill number `index` is near no customer."""
+        if not self._open:
+            self.final_before = index + 1
+
+    def step(
+        self, index: int, standstill: Standstill, walk: Walk, near: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
+        found = self._likeliest(standstill, near)
+        groups = self._groups(standstill, walk, found)
+        grown = [h for old in self._beam for h in self._extend(old, index, standstill, groups)]
         self._beam = _prune(grown)
         self._open.append(index)
         self._update_beliefs()
         while len(self._open) > WINDOW:
             self._settle_oldest()
+        return found
 
     def decisions(self, since: int = 0) -> list[Decision]:
         """The best hypothesis' decisions about standstills from index `since` on, oldest first."""
         found = []
         node = self._beam[0].decision
-        while node is not None and node.index >= since:
+        while node is not None and node.number >= since:
             found.append(node)
             node = node.before
         return found[::-1]
@@ -130,171 +164,292 @@ class Assigner:
         total = sum(weights)
         shares: dict[int, dict[str, float]] = {i: {} for i in self._open}
         for hypothesis, weight in zip(self._beam, weights, strict=True):
-            node = hypothesis.decision
-            while node is not None and node.index >= self._open[0]:
-                if node.index in shares:
-                    own = shares[node.index]
-                    for target in node.targets:
-                        own[target.customer_id] = own.get(target.customer_id, 0.0) + weight / total
-                node = node.before
+            for index, told in _told(hypothesis):
+                own = shares.get(index)
+                if own is not None:
+                    for customer_id, p in told.items():
+                        own[customer_id] = own.get(customer_id, 0.0) + p * weight / total
         for index, own in shares.items():
             ranked = sorted(((c, round(p, 2)) for c, p in own.items()), key=lambda s: (-s[1], s[0]))
             self.beliefs[index] = Belief(tuple(ranked))
 
+    def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates worth a look: well placed, and planned next by any of the best hypotheses."""
+
+        def promise(candidate: Candidate) -> float:
+            place = candidate.parked(standstill.park, standstill.noise_m)
+            place = max(place, candidate.parked(standstill.door, standstill.noise_m))
+            stops = self.plan.of_customer.get(candidate.customer_id, ())
+            priors = [
+                _order_prior(h.served, h.last, stop.number)
+                for h in self._beam[:3]
+                for stop in stops
+                if not h.served >> stop.number & 1
+            ]
+            return place + max(priors, default=UNPLANNED if self.plan else FREE)
+
+        return sorted(near, key=lambda c: (-promise(c), c.fence.fence_id))[:NEAREST]
+
+    def _groups(self, standstill: Standstill, walk: Walk, found: Sequence[Candidate]) -> list[_Group]:
+        """Who may have been served: each customer alone, and planned neighbours in the plan together."""
+        known = {c.fence.fence_id: c for c in found}
+        singles: list[Target] = []
+        planned: list[Target] = []
+        for c in found:
+            stops = self.plan.of_customer.get(c.customer_id, ())
+            planned += [Target(c.customer_id, c.fence.fence_id, stop) for stop in stops]
+            singles.append(Target(c.customer_id, c.fence.fence_id, None))
+        planned.sort(key=_number)
+        together: list[tuple[Target, ...]] = [(t,) for t in (*planned, *singles)]
+        for size in range(2, GROUP + 1):
+            for at in range(len(planned) - size + 1):
+                group = tuple(planned[at : at + size])
+                if _number(group[-1]) - _number(group[0]) <= size:
+                    together.append(group)
+        if not self.plan:
+            together += combinations(singles[:3], 2)
+        return [self._group(standstill, walk, targets, known) for targets in together]
+
+    def _group(
+        self,
+        standstill: Standstill,
+        walk: Walk,
+        targets: tuple[Target, ...],
+        known: Mapping[str, Candidate],
+    ) -> _Group:
+        members = [known[t.fence_id] for t in targets]
+        split = walk.split([c.door for c in members], [_need(t) for t in targets])
+        parked = _place([c.parked(standstill.park, standstill.noise_m) for c in members])
+        seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
+        needed_s = max(self._dwell_s if c.fence.dwell_s is None else c.fence.dwell_s for c in members)
+        need = sum(_need(t) for t in targets) / self._mean_need
+        return _Group(targets, split.shares, parked + split.score, need, seconds, needed_s)
+
     def _extend(
-        self, old: _Hypothesis, index: int, standstill: Standstill, found: Sequence[Candidate]
+        self, old: _Hypothesis, index: int, standstill: Standstill, groups: Sequence[_Group]
     ) -> list[_Hypothesis]:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
-        censored = standstill.open_ended
-        idle = NOBODY + idle_dwell(round(seconds, 1), censored)
+        idle = NOBODY + idle_dwell(round(seconds, 1), standstill.open_ended)
         grown = [old._replace(score=old.score + idle)]
-        resumed = self._resume(old, index, standstill, found)
+        unmoved = old.decision is not None and self._unmoved(old, standstill)
+        for group in groups:
+            prior = self._prior(old, group.targets)
+            if prior is None:
+                continue
+            if unmoved:
+                prior += _shared_prior(group.targets[0])
+            dwell = self._dwell(old, group, group.seconds, standstill.open_ended)
+            score = old.score + prior + group.place + dwell
+            if score > old.score + idle - TOO_UNLIKELY:
+                grown.append(self._serve(old, index, standstill, group, score, dwell))
+        resumed = self._resume(old, index, standstill, groups)
         if resumed is not None:
             grown.append(resumed)
-        options = [(c, *self._target(old, c)) for c in found[:NEAREST]]
-        options.sort(key=lambda o: -(o[0].place + o[2]))
-        for size in range(1, min(GROUP, len(options)) + 1):
-            for group in combinations(options[: 6 - size], size):
-                grown.append(self._serve(old, index, standstill, group, seconds, censored))
         return grown
 
-    def _target(self, old: _Hypothesis, candidate: Candidate) -> tuple[Target, float]:
-        """The most plausible way to serve this customer next, with its prior."""
-        fence_id = candidate.fence.fence_id
-        customer_id = candidate.customer_id
-        best: tuple[Target, float] | None = None
-        for planned in self.plan.of_customer.get(customer_id, ()):
-            if old.served >> planned.number & 1:
-                continue
-            prior = _order_prior(old, planned.number)
-            if best is None or prior > best[1]:
-                best = Target(customer_id, fence_id, planned), prior
-        if best is not None:
-            return best
-        if customer_id in old.customers:
-            return Target(customer_id, fence_id, None), AGAIN
-        return Target(customer_id, fence_id, None), UNPLANNED if self.plan else FREE
+    def _unmoved(self, old: _Hypothesis, standstill: Standstill) -> bool:
+        """Whether the van stands where it stood for the latest visit, just before."""
+        soon = standstill.arrived_ms - old.until_ms < 180_000
+        return soon and _apart_m(standstill.park, old.park) <= SAME_PLACE_M
+
+    def _prior(self, old: _Hypothesis, targets: Sequence[Target]) -> float | None:
+        """How likely these are served next, together; None when one of them has been served already."""
+        served, last, prior = old.served, old.last, 0.0
+        for n, target in enumerate(targets):
+            if target.planned is not None:
+                number = target.planned.number
+                if served >> number & 1:
+                    return None
+                prior += _order_prior(served, last, number)
+                served |= 1 << number
+                last = number
+            elif target.customer_id in old.customers:
+                prior += AGAIN
+            elif any(not served >> s.number & 1 for s in self.plan.of_customer.get(target.customer_id, ())):
+                return None
+            else:
+                prior += UNPLANNED if self.plan else FREE
+            prior += _shared_prior(target) if n else 0.0
+        return prior
 
     def _serve(
         self,
         old: _Hypothesis,
         index: int,
         standstill: Standstill,
-        group: Sequence[tuple[Candidate, Target, float]],
-        seconds: float,
-        censored: bool,
+        group: _Group,
+        score: float,
+        dwell: float,
     ) -> _Hypothesis:
-        served, last, score = old.served, old.last, old.score
-        customers = old.customers
-        targets = sorted((o[1] for o in group), key=_plan_order)
-        free = {o[1]: o[2] for o in group}
-        for n, target in enumerate(targets):
+        served, last = old.served, old.last
+        services, log_length = old.services, old.log_length
+        if old.decision is not None:
+            services += 1
+            log_length += log(max((old.until_ms - old.since_ms) / 1000 / old.need, 10.0))
+        for target in group.targets:
             if target.planned is not None:
-                step = old._replace(served=served, last=last)
-                score += _order_prior(step, target.planned.number)
-                served |= 1 << target.planned.number
                 last = target.planned.number
-            else:
-                score += free[target]
-            score += SHARED if n else 0.0
-            customers = customers | {target.customer_id}
-        score += sum(o[0].place for o in group)
-        dwell = service_dwell(seconds, len(group), censored)
-        needed = max((self._needed_s(o[0]) for o in group), default=0.0)
-        if seconds < needed:
-            dwell += TOO_SHORT
-        decision = Decision(old.decision, index, tuple(targets), False)
+                served |= 1 << last
         return _Hypothesis(
-            score + dwell,
-            served,
-            last,
-            decision,
-            customers,
-            standstill.arrived_ms,
-            standstill.departed_ms,
-            dwell,
-            standstill.park,
+            score=score,
+            served=served,
+            last=last,
+            decision=Decision(old.decision, index, group.targets, False, group.shares),
+            customers=old.customers | {t.customer_id for t in group.targets},
+            since_ms=standstill.arrived_ms,
+            until_ms=standstill.departed_ms,
+            dwell=dwell,
+            need=group.need,
+            services=services,
+            log_length=log_length,
+            place=group.place,
+            park=standstill.park,
+            past=_past(old),
         )
 
-    def _needed_s(self, candidate: Candidate) -> float:
-        return self._dwell_s if candidate.fence.dwell_s is None else candidate.fence.dwell_s
+    def _dwell(self, old: _Hypothesis, group: _Group, seconds: float, censored: bool) -> float:
+        """Score of a service's length, by what its orders need and how long this driver's services take."""
+        usual = (USUAL_WEIGHT * log(SERVICE_MEDIAN_S) + old.log_length) / (USUAL_WEIGHT + old.services)
+        score = service_dwell(seconds, exp(usual) * group.need, len(group.targets), censored)
+        return score + TOO_SHORT if seconds < group.needed_s else score
 
     def _resume(
-        self, old: _Hypothesis, index: int, standstill: Standstill, found: Sequence[Candidate]
+        self, old: _Hypothesis, index: int, standstill: Standstill, groups: Sequence[_Group]
     ) -> _Hypothesis | None:
         """The standstill as one more part of the latest visit: the van was moved, or the driver came back."""
         if old.decision is None:
             return None
-        targets = old.decision.targets
-        places = {c.customer_id: c for c in found}
-        if any(t.customer_id not in places for t in targets):
-            return None
         gap_s = (standstill.arrived_ms - old.until_ms) / 1000
-        here = hypot(standstill.park[0] - old.park[0], standstill.park[1] - old.park[1]) <= SAME_PLACE_M
+        here = _apart_m(standstill.park, old.park) <= SAME_PLACE_M
         prior = next((p for limit, p in (RESUMED_HERE if here else RESUMED_MOVED) if gap_s <= limit), None)
-        if prior is None:
+        targets = old.decision.targets
+        group = next((g for g in groups if g.targets == targets), None)
+        if prior is None or group is None:
             return None
-        seconds = (standstill.departed_ms - old.since_ms) / 1000
-        dwell = service_dwell(seconds, len(targets), standstill.open_ended)
-        if seconds < max(self._needed_s(places[t.customer_id]) for t in targets):
-            dwell += TOO_SHORT
-        place = sum(places[t.customer_id].place for t in targets) / len(targets)
+        before_s = (old.until_ms - old.since_ms) / 1000
+        whole_s = (standstill.departed_ms - old.since_ms) / 1000
+        dwell = self._dwell(old, group, whole_s, standstill.open_ended)
+        place = (old.place * before_s + group.place * group.seconds) / max(before_s + group.seconds, 1.0)
+        longer = group.shares if group.seconds > before_s else old.decision.shares
         return old._replace(
-            score=old.score + prior + place + dwell - old.dwell + _RESUMED_DWELL,
-            decision=Decision(old.decision, index, targets, True),
+            score=old.score + prior + place - old.place + dwell - old.dwell + RESUMED_DWELL,
+            decision=Decision(old.decision, index, targets, True, longer),
             until_ms=standstill.departed_ms,
             dwell=dwell,
+            place=place,
             park=standstill.park,
+            past=_past(old),
         )
 
 
-_RESUMED_DWELL: Final = -log(60.0)
-"""Density of the length of a part of a visit: anything up to minutes."""
+def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return hypot(a[0] - b[0], a[1] - b[1])
 
 
-def _plan_order(target: Target) -> tuple[int, str]:
-    return (target.planned.number if target.planned else 1 << 30, target.fence_id)
+def _place(places: Sequence[float]) -> float:
+    """Place score of customers served together: the best one's, less what others lack to a perfect fit."""
+    best = max(places)
+    return best + sum(min(p - BEST_PLACE, 0.0) for p in places) - min(best - BEST_PLACE, 0.0)
 
 
-def _order_prior(hypothesis: _Hypothesis, number: int) -> float:
+def _shared_prior(target: Target) -> float:
+    return SHARED if target.planned is not None else SHARED_UNPLANNED
+
+
+def _number(target: Target) -> int:
+    return -1 if target.planned is None else target.planned.number
+
+
+def _need(target: Target) -> float:
+    """How long a service should take relative to others of its standing, by its order."""
+    order = target.planned.stop.order if target.planned is not None else None
+    if order is None:
+        return 1.0
+    return 1.0 + 0.04 * (order.items or 0) + 0.08 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
+
+
+def _order_prior(served: int, last: int, number: int) -> float:
     """How likely this planned stop comes next: by its rank among the unserved after, or before, the last."""
-    if number > hypothesis.last:
-        span = ((1 << number) - 1) >> (hypothesis.last + 1) << (hypothesis.last + 1)
-        rank = (span & ~hypothesis.served).bit_count()
+    if number > last:
+        between = ((1 << number) - 1) >> (last + 1) << (last + 1)
+        rank = (between & ~served).bit_count()
         return AHEAD[rank] if rank < len(AHEAD) else FAR
-    span = ((1 << max(hypothesis.last, 0)) - 1) >> (number + 1) << (number + 1)
-    rank = (span & ~hypothesis.served).bit_count()
+    between = ((1 << last) - 1) >> (number + 1) << (number + 1)
+    rank = (between & ~served).bit_count()
     return BEHIND[rank] if rank < len(BEHIND) else FAR
 
 
 def _targets_at(hypothesis: _Hypothesis, index: int) -> tuple[tuple[str, ...], bool] | None:
     node = hypothesis.decision
-    while node is not None and node.index > index:
+    while node is not None and node.number > index:
         node = node.before
-    if node is None or node.index != index:
+    if node is None or node.number != index:
         return None
     return tuple(t.fence_id for t in node.targets), node.resumes
 
 
-def _latest(decision: Decision | None) -> list[object]:
-    """What tells hypotheses apart later on: their latest few decisions."""
-    found: list[object] = []
-    while decision is not None and len(found) < 3 * REMEMBERED:
-        found += (decision.index, decision.targets, decision.resumes)
-        decision = decision.before
-    return found
+def _key(h: _Hypothesis) -> tuple[object, ...]:
+    """What tells hypotheses apart later on: what is served, and their latest few decisions."""
+    found: list[object] = [h.served, h.last, h.since_ms]
+    node = h.decision
+    for _ in range(REMEMBERED):
+        if node is None:
+            break
+        found += (node.number, node.targets, node.resumes)
+        node = node.before
+    return tuple(found)
+
+
+def _told(h: _Hypothesis) -> Iterator[tuple[int, dict[str, float]]]:
+    """What a hypothesis says of each decision: its own latest ones, and the shares of its past."""
+    node = h.decision
+    for _ in range(REMEMBERED):
+        if node is None:
+            return
+        yield node.number, {t.customer_id: 1.0 for t in node.targets}
+        node = node.before
+    yield from h.past
+
+
+def _past(old: _Hypothesis) -> Past:
+    """The past of a hypothesis that grows by one decision: one more becomes part of it."""
+    node = old.decision
+    for _ in range(REMEMBERED - 1):
+        if node is None:
+            return old.past
+        node = node.before
+    if node is None:
+        return old.past
+    return ((node.number, {t.customer_id: 1.0 for t in node.targets}), *old.past[: WINDOW - 1])
 
 
 def _prune(grown: list[_Hypothesis]) -> list[_Hypothesis]:
-    """The best hypotheses; of those alike in all that matters later, only the best."""
+    """The best hypotheses; those alike in all that matters later are joined, the weaker lends its weight."""
     grown.sort(key=lambda h: -h.score)
-    kept: list[_Hypothesis] = []
-    seen: set[tuple[object, ...]] = set()
+    kept: dict[tuple[object, ...], _Hypothesis] = {}
     for h in grown:
-        if h.score < grown[0].score - 14.0 or len(kept) == BEAM:
+        if h.score < grown[0].score - TOO_UNLIKELY:
             break
-        key = (h.served, h.last, h.since_ms, *_latest(h.decision))
-        if key not in seen:
-            seen.add(key)
-            kept.append(h)
-    return kept
+        key = _key(h)
+        better = kept.get(key)
+        if better is not None:
+            kept[key] = _joined(better, h)
+        elif len(kept) < BEAM:
+            kept[key] = h
+    return sorted(kept.values(), key=lambda h: -h.score)
+
+
+def _joined(better: _Hypothesis, other: _Hypothesis) -> _Hypothesis:
+    """The better hypothesis with the weight of both, and what each believes of the past."""
+    ratio = exp(other.score - better.score)
+    share = ratio / (1 + ratio)
+    past = []
+    others = dict(other.past)
+    for index, own in better.past:
+        mixed = {c: p * (1 - share) for c, p in own.items()}
+        for customer_id, p in others.pop(index, {}).items():
+            mixed[customer_id] = mixed.get(customer_id, 0.0) + p * share
+        past.append((index, mixed))
+    past += [(index, {c: p * share for c, p in theirs.items()}) for index, theirs in others.items()]
+    past.sort(key=lambda entry: -entry[0])
+    return better._replace(score=better.score + log1p(ratio), past=tuple(past))

@@ -16,11 +16,15 @@ MAX_SPEED_MPS = 60.0  # faster than any delivery vehicle
 SPIKE_SPEED_MPS = 12.0  # both legs of an out-and-back this fast make it a spike
 SPIKE_RATIO = 3.0  # ... when they are this much longer than the way between their ends
 SUSPECTS = 6  # so many fixes that agree with each other overrule the one before them
+JITTER_WITHIN_S = 45.0
+JITTER_QUANTILE = 0.35
+JITTER_RATE = 0.06
+MEDIAN_OF_STEP = 1.665  # of the step between two fixes with unit noise on each axis
 STALE_RUN_MAX_S = 45.0
 LOOK_AHEAD_S = 60.0  # no mark depends on anything later than this
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def mark(
     t: Floats, x: Floats, y: Floats, accuracy_m: Floats, speed_mps: Floats, worst_m: float, trusted: int
 ) -> Any:
@@ -40,7 +44,7 @@ def mark(
     return marks
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: Marks, trusted: int) -> None:
     """Of several fixes for one time keep the most accurate, or the one nearest to the fix before."""
     last = trusted
@@ -76,7 +80,7 @@ def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: 
         i = j
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: Marks) -> None:
     """A phone that repeats its last position while the vehicle moves: the repeats are set aside.
 
@@ -104,7 +108,7 @@ def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: 
         first = end
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: int) -> None:
     """Fixes that no vehicle could reach and return from: alone or a few together."""
     n = len(t)
@@ -138,7 +142,7 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
             i += 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool:
     """Whether the first fix is out of reach of those after it, which agree among themselves."""
     n = len(t)
@@ -161,7 +165,7 @@ def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool
     return False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> int:
     """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby."""
     n = len(t)
@@ -186,3 +190,21 @@ def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: i
             return k
         previous = k
     return -1
+
+
+@njit(cache=True)
+def jitter_m(t: Floats, x: Floats, y: Floats, first: float) -> Floats:
+    """Noise of the steps of a track (one axis, metres) as seen by each of its fixes.
+
+    The lower third of a working day's steps is standing; its upper end is followed by a small
+    multiplicative step up or down (stochastic approximation of a quantile; Robbins and Monro 1951).
+    """
+    out = np.empty(len(t))
+    level = first
+    for k in range(len(t)):
+        if k > 0 and t[k] - t[k - 1] <= JITTER_WITHIN_S:
+            step = hypot(x[k] - x[k - 1], y[k] - y[k - 1]) / MEDIAN_OF_STEP
+            level *= np.exp(JITTER_RATE * (JITTER_QUANTILE - (1.0 if step < level else 0.0)))
+            level = min(max(level, 0.8), 25.0)
+        out[k] = level
+    return out

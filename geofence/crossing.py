@@ -41,8 +41,8 @@ def _outside(decoded: Decoded, fence: Fence, begin: int, end: int) -> Floats:
     if fence.radius_m is not None:
         east, north = decoded.plane.to_plane(fence.lat, fence.lon)
         return np.asarray(np.hypot(x - east, y - north) - fence.radius_m)
-    places = (decoded.plane.to_degrees(float(e), float(n)) for e, n in zip(x, y, strict=True))
-    return np.array([fence.distance_m(lat, lon) for lat, lon in places])
+    lat, lon = decoded.plane.all_to_degrees(x, y)
+    return fence.distances_m(lat, lon)
 
 
 def _hold(outside: Floats, a: int, b: int) -> tuple[int, int]:
@@ -53,7 +53,7 @@ def _hold(outside: Floats, a: int, b: int) -> tuple[int, int]:
     return int(inside[0]) + max(a, 0), int(inside[-1]) + max(a, 0)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _cross(t: Floats, outside: Floats, a: int, b: int) -> Any:
     """Entry time going back from fix a, exit time going on from fix b; NaN where the data ends inside."""
     entered = np.nan

@@ -1,4 +1,4 @@
-"""All that is known of one driver: the pings of the days kept, what was told of them, in the order it happened."""
+"""All that is known of one driver: the pings of the days kept, the routes, and what was told of them."""
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b

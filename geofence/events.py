@@ -1,4 +1,4 @@
-"""What goes into detection and the past-tense facts that come out; times are whole milliseconds since 1970, UTC."""
+"""What goes into detection and the past-tense facts that come out; times are milliseconds since 1970, UTC."""
 
 from dataclasses import dataclass
 from enum import StrEnum

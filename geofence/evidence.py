@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import erfc, exp, log, pi, sqrt
+from math import erfc, exp, hypot, log, pi, sqrt
 from typing import Final
 
 from geofence.fences import Fence, FenceSet
-from geofence.geometry import LocalPlane
+from geofence.geometry import LocalPlane, distance_m
 from geofence.rules import Rules
 from geofence.standstills import Standstill
 
 BACKGROUND: Final = log(1 / 250.0**2)  # a standstill that serves nobody may be anywhere
-DOOR_SD_M: Final = 13.0  # a walker's place of work about the geocoded door
 PARK_SD_M: Final = 22.0  # a parked van about the geocoded door
 WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong
 WRONG_SHARE: Final = 0.12
 
 SERVICE_MEDIAN_S: Final = 140.0
-SERVICE_LOG_SD: Final = 0.85
+SERVICE_LOG_SD: Final = 0.75
+USUAL_WEIGHT: Final = 3.0  # services that the usual length counts for before a driver's own are known
 QUEUE_MEAN_S: Final = 28.0
 BREAK_MEDIAN_S: Final = 1500.0
 BREAK_LOG_SD: Final = 0.5
@@ -26,10 +26,11 @@ BREAK_SHARE: Final = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A fence that a standstill may have served, with the log likelihood ratio of its place against none."""
+    """A fence that a standstill may have served; its middle in the plane, and how far its shape spreads."""
 
     fence: Fence
-    place: float
+    middle: tuple[float, float]
+    spread_m: float
     outside_m: float
     entered_ms: int | None = None
     exited_ms: int | None = None
@@ -39,58 +40,54 @@ class Candidate:
         """Whose fence it is."""
         return self.fence.customer_id
 
+    @property
+    def door(self) -> tuple[float, float, float]:
+        """Where the customer's door should be, and how far about it."""
+        return (*self.middle, self.spread_m)
 
-def candidates(
-    standstill: Standstill, plane: LocalPlane, fences: FenceSet, rules: Rules, noise_m: float
-) -> list[Candidate]:
-    """The fences within reach of the van or of the driver's walk, best place first; one a customer."""
-    reach = rules.reach_m + noise_m
-    points = {standstill.park, standstill.door}
-    found: dict[str, Fence] = {}
-    for east, north in points:
+    def parked(self, park: tuple[float, float], noise_m: float) -> float:
+        """Log likelihood ratio of a van's place for this customer against a standstill that serves nobody."""
+        away = hypot(park[0] - self.middle[0], park[1] - self.middle[1])
+        return _density(away, sqrt(PARK_SD_M**2 + noise_m**2 + self.spread_m**2)) - BACKGROUND
+
+
+def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rules: Rules) -> list[Candidate]:
+    """The fences within reach of the van or of the driver's walk, nearest van first; one a customer."""
+    reach = rules.reach_m + standstill.noise_m
+    found: dict[str, tuple[Fence, float]] = {}
+    for east, north in sorted({standstill.park, standstill.door}):
         lat, lon = plane.to_degrees(east, north)
-        for fence, _ in fences.near(lat, lon, reach, standstill.arrived_ms):
-            found[fence.fence_id] = fence
-    best: dict[str, Candidate] = {}
-    for fence in found.values():
-        candidate = Candidate(fence, *_place(standstill, plane, fence, noise_m))
+        for fence, outside in fences.near(lat, lon, reach, standstill.arrived_ms):
+            known = found.get(fence.fence_id)
+            found[fence.fence_id] = fence, outside if known is None else min(outside, known[1])
+    best: dict[str, tuple[float, Candidate]] = {}
+    for fence, outside in found.values():
+        candidate = Candidate(fence, plane.to_plane(fence.lat, fence.lon), _spread_m(fence), outside)
+        place = candidate.parked(standstill.park, standstill.noise_m)
         other = best.get(fence.customer_id)
-        if other is None or candidate.place > other.place:
-            best[fence.customer_id] = candidate
-    return sorted(best.values(), key=lambda c: (-c.place, c.fence.fence_id))
+        if other is None or place > other[0]:
+            best[fence.customer_id] = place, candidate
+    ranked = sorted(best.values(), key=lambda b: (-b[0], b[1].fence.fence_id))
+    return [candidate for _, candidate in ranked]
 
 
-def _place(standstill: Standstill, plane: LocalPlane, fence: Fence, noise_m: float) -> tuple[float, float]:
-    park_m, park_out = _distances(standstill.park, plane, fence)
-    door_m, door_out = _distances(standstill.door, plane, fence)
-    park = _density(park_m, sqrt(PARK_SD_M**2 + noise_m**2))
-    if standstill.walked:
-        door = _density(door_m, sqrt(DOOR_SD_M**2 + noise_m**2))
-        return 0.75 * door + 0.25 * park - BACKGROUND, min(park_out, door_out)
-    return park - BACKGROUND, min(park_out, door_out)
-
-
-def _distances(point: tuple[float, float], plane: LocalPlane, fence: Fence) -> tuple[float, float]:
-    """Metres to the place meant (a circle's centre, a shape's edge or inside) and to the boundary (signed)."""
+def _spread_m(fence: Fence) -> float:
+    """How far about its middle a shape's customer may be; a circle's is at its centre."""
     if fence.radius_m is not None:
-        east, north = plane.to_plane(fence.lat, fence.lon)
-        centre = sqrt((point[0] - east) ** 2 + (point[1] - north) ** 2)
-        return centre, centre - fence.radius_m
-    lat, lon = plane.to_degrees(*point)
-    outside = fence.distance_m(lat, lon)
-    return max(outside, 0.0) + 8.0, outside
+        return 0.0
+    west, south, east, north = fence.box()
+    return 0.2 * distance_m(south, west, north, east)
 
 
 def _density(distance_m: float, sd_m: float) -> float:
     near = exp(-0.5 * (distance_m / sd_m) ** 2) / (2 * pi * sd_m**2)
     far = exp(-0.5 * (distance_m / WRONG_SD_M) ** 2) / (2 * pi * WRONG_SD_M**2)
-    return log((1 - WRONG_SHARE) * near + WRONG_SHARE * far)
+    return log((1 - WRONG_SHARE) * near + WRONG_SHARE * far + 1e-12)
 
 
-def service_dwell(seconds: float, customers: int = 1, censored: bool = False) -> float:
-    """Log likelihood of standing so long to serve so many; `censored`: at least so long."""
-    median = SERVICE_MEDIAN_S * customers
-    return _log_normal(max(seconds, 1.0), median, SERVICE_LOG_SD / sqrt(customers), censored)
+def service_dwell(seconds: float, expected_s: float, customers: int = 1, censored: bool = False) -> float:
+    """Log likelihood of standing so long where so long is usual; `censored`: at least so long."""
+    return _log_normal(max(seconds, 1.0), expected_s, SERVICE_LOG_SD / sqrt(customers), censored)
 
 
 @lru_cache(maxsize=4096)

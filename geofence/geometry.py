@@ -3,6 +3,11 @@
 from math import asin, cos, radians, sin, sqrt
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
 EARTH_RADIUS_M: Final = 6_371_008.8
 """Mean radius of the Earth (IUGG)."""
 
@@ -48,3 +53,8 @@ class LocalPlane:
             self.lat + north_m / METRES_PER_DEGREE,
             wrap_degrees(self.lon + east_m / self._metres_per_lon),
         )
+
+    def all_to_degrees(self, east_m: Floats, north_m: Floats) -> tuple[Floats, Floats]:
+        """`to_degrees` of many points at once."""
+        lon = (self.lon + east_m / self._metres_per_lon + 180.0) % 360.0 - 180.0
+        return self.lat + north_m / METRES_PER_DEGREE, lon

@@ -1,9 +1,9 @@
 """Standing or driving: a two-state hidden Markov model over the steps of a track, decoded by Viterbi.
 
-Each fix is taken while the vehicle stands (the driver may walk) or drives. A step between two fixes is scored
-by how well its length fits: standing keeps it within GPS noise and walking distance, driving makes it long, and
-a step that holds an arrival or a departure lies between. Long steps may also hide a whole stop or a whole move.
-(Viterbi 1967; Rabiner 1989.)
+Each fix is taken while the vehicle stands (the driver may walk) or drives. A step between two fixes is
+scored by how well its length fits: standing keeps it within GPS noise and walking distance, driving makes it
+long, and a step that holds an arrival or a departure lies between. Long steps may also hide a whole stop or a
+whole move. (Viterbi 1967; Rabiner 1989.)
 """
 
 from math import log, pi, sqrt
@@ -25,20 +25,19 @@ WALK_MPS = 0.8  # a walking driver, one axis
 WALK_REACH_M = 25.0  # how far from the van walks lead, one axis
 DRIVE_MPS = 7.0  # a driving van, one axis
 SPEED_STAND_MPS = 0.9
-SPEED_DRIVE_MPS = 9.0
-SPEED_WEIGHT = 0.8  # reported speed and displacement tell partly the same
+SPEED_DRIVE_MPS = 4.0
 HIDDEN_STOP_MIN_S = 45.0
 HIDDEN_MOVE_MIN_S = 12.0
 OUTLIER = 1e-4  # share of steps that fit nothing
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _gauss2(d: float, scale: float) -> float:
     """Log density of a step of length d under an isotropic normal, with a floor for outliers."""
     return log((1.0 - OUTLIER) * np.exp(-0.5 * (d / scale) ** 2) / (2 * pi * scale * scale) + OUTLIER * 1e-5)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def step_scores(d: float, dt: float, noise_m: float) -> Any:
     """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop."""
     dt = max(dt, 0.5)
@@ -58,17 +57,20 @@ def step_scores(d: float, dt: float, noise_m: float) -> Any:
     return stand, half, both, move, stop
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def speed_scores(speed_mps: float) -> Any:
-    """Log scores of a reported speed while standing and while driving; zero when not reported."""
+    """Log scores of a reported speed while standing (a walk at most) and while driving; zero if not reported.
+
+    Speed is measured by Doppler shift, so a standing phone reports none even where its position wanders.
+    """
     if speed_mps != speed_mps:
         return 0.0, 0.0
-    stand = -0.5 * (speed_mps / SPEED_STAND_MPS) ** 2 - log(SPEED_STAND_MPS)
-    drive = -0.5 * (speed_mps / SPEED_DRIVE_MPS) ** 2 - log(SPEED_DRIVE_MPS)
-    return SPEED_WEIGHT * max(stand, -12.0), SPEED_WEIGHT * drive
+    stand = 0.8 * np.exp(-0.5 * (speed_mps / SPEED_STAND_MPS) ** 2) / SPEED_STAND_MPS + 1e-5
+    drive = speed_mps / SPEED_DRIVE_MPS**2 * np.exp(-speed_mps / SPEED_DRIVE_MPS) + 0.004
+    return log(stand), log(drive)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int) -> Any:
     """States and step kinds of a track, and up to where they are final.
 
@@ -120,7 +122,7 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
     return states, kinds, final
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _merge_index(back: npt.NDArray[np.uint8]) -> int:
     """How many leading fixes have the same state on both surviving paths."""
     n = len(back)

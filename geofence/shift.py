@@ -9,7 +9,9 @@ from math import isnan
 from statistics import median
 from typing import Final
 
-from geofence.assignment import NEAREST, Assigner
+import numpy as np
+
+from geofence.assignment import Assigner
 from geofence.crossing import crossing_ms
 from geofence.evidence import candidates
 from geofence.fences import FenceSet
@@ -17,10 +19,12 @@ from geofence.plan import Plan
 from geofence.rules import Rules
 from geofence.standstills import Standstill, find_runs, to_standstill
 from geofence.track import CONTEXT, Decoded, Track
-from geofence.visits import Report, Reporter
+from geofence.visits import Report, Reporter, Stay
+from geofence.walk import Walk
 
 CLOSE_S: Final = 90.0  # a standstill is certain when so much of what followed it is
 TICK_MS: Final = 60_000  # the work is done in steps of this much event time
+WALK_FIXES: Final = 48
 TRIM: Final = 512  # decoded fixes are let go in portions
 
 
@@ -74,8 +78,8 @@ class Shift:
         d = self._decoded
         begin = max(self._begin - CONTEXT, 0)
         runs = find_runs(
-            d.t[begin:], d.x[begin:], d.y[begin:], d.noise_m[begin:], d.state[begin:], d.kind[begin:],
-            self._begin - begin,
+            d.t[begin:], d.x[begin:], d.y[begin:], d.noise_m[begin:], d.speed_mps[begin:],
+            d.state[begin:], d.kind[begin:], self._begin - begin,
         )  # fmt: skip
         for run in runs:
             run[[0, 1, 16]] += begin
@@ -92,14 +96,29 @@ class Shift:
 
     def _assign(self, standstill: Standstill) -> None:
         d = self._decoded
-        near = d.noise_m[standstill.first : standstill.last + 1]
-        noise_m = float(near.mean()) if len(near) else self._rules.gps_noise_m
-        found = []
-        for candidate in candidates(standstill, d.plane, self._fences, self._rules, noise_m)[:NEAREST]:
+        near = candidates(standstill, d.plane, self._fences, self._rules)
+        index = self._reporter.next_number
+        if not near:
+            self._reporter.add(Stay(standstill, (), None))
+            self._assigner.skip(index)
+            return
+        walk = self._walk(standstill)
+        found = self._assigner.step(index, standstill, walk, near)
+        crossed = []
+        for candidate in found:
             entered, exited = crossing_ms(d, candidate.fence, standstill)
-            found.append(replace(candidate, entered_ms=entered, exited_ms=exited))
-        index = self._reporter.add(standstill, found, self._accuracy(standstill))
-        self._assigner.step(index, standstill, found)
+            crossed.append(replace(candidate, entered_ms=entered, exited_ms=exited))
+        self._reporter.add(Stay(standstill, tuple(crossed), self._accuracy(standstill)))
+
+    def _walk(self, standstill: Standstill) -> Walk:
+        """The fixes of a standstill, thinned to a number that is quick to look through."""
+        d = self._decoded
+        rows = slice(standstill.first, standstill.last + 1)
+        every = max(1, -(-(standstill.last + 1 - standstill.first) // WALK_FIXES))
+        begin_s = (standstill.arrived_ms - d.origin_ms) / 1000
+        end_s = (standstill.departed_ms - d.origin_ms) / 1000
+        t, x, y = (np.ascontiguousarray(c[rows][::every]) for c in (d.t, d.x, d.y))
+        return Walk(t, x, y, standstill.park, standstill.noise_m, begin_s, end_s)
 
     def _accuracy(self, standstill: Standstill) -> float | None:
         rows = self._decoded.row[standstill.first : standstill.last + 1]

@@ -16,12 +16,14 @@ Bytes = npt.NDArray[np.uint8]
 BRAKE_MPS2 = 1.8  # comfortable braking and pulling away
 CRUISE_MPS = 8.0  # when the track tells no speed
 ROAD_FACTOR = 1.2  # roads are longer than the straight line
+RETURN_S = 45.0  # an excursion so brief ...
+RETURN_M = 8.0  # ... that ends so near its beginning (beside noise) is none
 CALM_MPS = 0.9  # slower than a walk
 CALM_WITHIN_S = 40.0
-WALK_AWAY_M = 10.0  # so far from the van the driver is at the door
+WALK_AWAY_M = 8.0  # so far from the van the driver is at the door
 SEARCH_MPS = 4.2
 SEARCH_REACH_M = 150.0
-RUN_COLUMNS = 18
+RUN_COLUMNS = 19
 HOP_MPS = 2.0  # a van's short move is faster than a walk ...
 HOP_M = 9.0  # ... and leads further than this
 CRUISE_WITHIN_S = 90.0
@@ -32,7 +34,8 @@ class Standstill:
     """One time the vehicle stood; positions are metres east and north in the plane of its track.
 
     `park` is where the van stands, `door` where the driver spent the time away from it (equal to `park` when
-    no walk shows). `first`, `last` number believed fixes; a stop hidden between two of them has first > last.
+    no walk shows), `noise_m` the noise of the fixes, one axis. `first`, `last` number believed fixes; a stop
+    hidden between two of them has first > last.
     """
 
     first: int
@@ -49,9 +52,10 @@ class Standstill:
     max_gap_s: float
     hidden: bool
     open_ended: bool
+    noise_m: float
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def travel_s(d: float, speed_mps: float) -> float:
     """Seconds to cover the last d metres to a halt: braking alone when near, cruise before it when far."""
     brake = speed_mps * speed_mps / (2 * BRAKE_MPS2)
@@ -60,12 +64,12 @@ def travel_s(d: float, speed_mps: float) -> float:
     return (d - brake) / speed_mps + speed_mps / BRAKE_MPS2
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _step(x: Floats, y: Floats, a: int, b: int) -> float:
     return sqrt((x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _cruise(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: int) -> float:
     """Speed of the few driving steps next to row `at`, towards `direction` (-1 before, 1 after)."""
     length = 0.0
@@ -92,9 +96,16 @@ def _cruise(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: 
     return min(max(length / time, 4.0), 30.0)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def find_runs(
-    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, kinds: Bytes, begin: int
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    noise_m: Floats,
+    speed_mps: Floats,
+    states: Bytes,
+    kinds: Bytes,
+    begin: int,
 ) -> Any:
     """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
     n = len(t)
@@ -114,10 +125,11 @@ def find_runs(
         j = i
         while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
             j += 1
+        j = _with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
         jitter = _jitter(x, y, i, j)
         a = i
         while a <= j:
-            b = _hop_after(t, x, y, jitter, a, j)
+            b = _hop_after(t, x, y, speed_mps, jitter, a, j)
             _describe(t, x, y, noise_m, states, a, b, jitter, out[count])
             out[count, 16], out[count, 17] = j + 1, t[j]
             count += 1
@@ -126,7 +138,42 @@ def find_runs(
     return out[:count]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
+def _with_returns(
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    noise_m: Floats,
+    speed_mps: Floats,
+    states: Bytes,
+    kinds: Bytes,
+    i: int,
+    j: int,
+) -> int:
+    """Last row of the standing i..j with all that follows brief excursions back to the same place: noise."""
+    n = len(t)
+    while True:
+        k = j + 1
+        moving = False
+        while k < n and t[k] - t[j] <= RETURN_S and (states[k] == DRIVE or kinds[k] == HIDDEN_MOVE):
+            moving = moving or speed_mps[k] > SEARCH_MPS
+            k += 1
+            if states[k - 1] == STAND:
+                k -= 1
+                break
+        if k >= n or moving or states[k] != STAND or t[k] - t[j] > RETURN_S:
+            return j
+        end = k
+        while end + 1 < n and states[end + 1] == STAND and kinds[end + 1] != HIDDEN_MOVE:
+            end += 1
+        bx, by = _mean(x, y, max(i, j - 3), j)
+        ex, ey = _mean(x, y, k, min(end, k + 3))
+        if sqrt((ex - bx) ** 2 + (ey - by) ** 2) > RETURN_M + 1.5 * noise_m[k]:
+            return j
+        j = end
+
+
+@njit(cache=True)
 def _jitter(x: Floats, y: Floats, i: int, j: int) -> float:
     """Noise of a step while standing, one axis: from the calmer steps of the rows i..j themselves."""
     if j - i < 3:
@@ -137,8 +184,8 @@ def _jitter(x: Floats, y: Floats, i: int, j: int) -> float:
     return max(0.5, np.quantile(steps, 0.4) / 1.01)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _hop_after(t: Floats, x: Floats, y: Floats, jitter: float, a: int, j: int) -> int:
+@njit(cache=True)
+def _hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float, a: int, j: int) -> int:
     """Last row before the van hops to another place, within the standing rows a..j; j when it does not."""
     k = a
     while k < j:
@@ -150,18 +197,21 @@ def _hop_after(t: Floats, x: Floats, y: Floats, jitter: float, a: int, j: int) -
             end += 1
         bx, by = _mean(x, y, max(a, k - 2), k)
         ex, ey = _mean(x, y, end, min(j, end + 2))
-        if sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter:
+        fastest = 0.0
+        for m in range(k, end + 1):
+            fastest = max(fastest, speed_mps[m]) if speed_mps[m] == speed_mps[m] else np.inf
+        if fastest > HOP_MPS and sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter:
             return k
         k = end
     return j
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _mean(x: Floats, y: Floats, a: int, b: int) -> Any:
     return np.mean(x[a : b + 1]), np.mean(y[a : b + 1])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Floats) -> None:
     """A stop between two fixes that both drive: what the way between them does not explain is standing."""
     d = _step(x, y, i - 1, i)
@@ -179,10 +229,10 @@ def _hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Fl
     row[13] = 0.0
     row[14] = t[i] - t[i - 1]
     row[15] = 1.0
-    row[16], row[17] = i + 1, t[i]
+    row[16], row[17], row[18] = i + 1, t[i], 10.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: int) -> int:
     """First row from `begin` towards `end` where a calm step begins: the van has come to rest.
 
@@ -199,75 +249,84 @@ def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: i
     return begin
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _describe(
-    t: Floats, x: Floats, y: Floats, noise_m: Floats, states: Bytes, i: int, j: int, jitter: float, row: Floats
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    noise_m: Floats,
+    states: Bytes,
+    i: int,
+    j: int,
+    jitter: float,
+    row: Floats,
 ) -> None:
     """Times, places and evidence of the standing rows i..j."""
     n = len(t)
     a = _calm_row(t, x, y, jitter, i, j)
     b = _calm_row(t, x, y, jitter, j, a)
-    edge_start = a == 0
-    edge_end = b == n - 1
     arrive, lo = t[a], t[a]
-    if not edge_start:
+    if a > 0:
         d = _step(x, y, a - 1, a)
         lo = t[a - 1]
         arrive = min(t[a - 1] + travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, a - 1, -1)), t[a])
     depart, hi = t[b], t[b]
-    if not edge_end:
+    if b < n - 1:
         d = _step(x, y, b, b + 1)
         hi = t[b + 1]
         depart = max(t[b + 1] - travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, b + 1, 1)), t[b])
     px, py = _park(t, x, y, a, b)
-    dx, dy, walked = _door(t, x, y, noise_m, a, b, px, py)
-    gap = max(t[a] - lo, hi - t[b])
-    for k in range(a, b):
-        gap = max(gap, t[k + 1] - t[k])
     row[0], row[1] = a, b
     row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, t[a], t[b], hi
     row[8] = _search(t, x, y, a, px, py)
-    row[9], row[10], row[11], row[12] = px, py, dx, dy
-    row[13] = walked
-    row[14] = gap
-    row[15] = 2.0 if edge_end else 0.0
+    row[9], row[10] = px, py
+    row[11], row[12], row[13], row[18] = _door(t, x, y, noise_m, jitter, a, b, px, py)
+    row[14] = _max_gap(t, lo, hi, a, b)
+    row[15] = 2.0 if b == n - 1 else 0.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
+def _door(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, jitter: float, a: int, b: int, px: float, py: float
+) -> Any:
+    """Where the driver was when away from the van (weighted by time), whether at all, and the noise seen."""
+    sx = sy = weight = rough = 0.0
+    for k in range(a, b + 1):
+        away = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
+        rough += noise_m[k] / (b + 1 - a)
+        if away > WALK_AWAY_M + 1.5 * max(noise_m[k], jitter):
+            w = 0.5 * (t[min(k + 1, b)] - t[max(k - 1, a)])
+            w = min(max(w, 0.1), 60.0)
+            sx, sy, weight = sx + w * x[k], sy + w * y[k], weight + w
+    noise = max(rough, min(jitter, 25.0))
+    if weight < 8.0:
+        return np.mean(x[a : b + 1]), np.mean(y[a : b + 1]), 0.0, noise
+    mx, my = sx / weight, sy / weight
+    return mx, my, 1.0, noise
+
+
+@njit(cache=True)
+def _max_gap(t: Floats, lo: float, hi: float, a: int, b: int) -> float:
+    gap = max(t[a] - lo, hi - t[b])
+    for k in range(a, b):
+        gap = max(gap, t[k + 1] - t[k])
+    return gap
+
+
+@njit(cache=True)
 def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
     """Where the van stands: the mean of the first and the last fixes, when the driver is at it."""
     sx = sy = 0.0
     count = 0
     for k in range(a, b + 1):
-        if t[k] - t[a] <= 10.0 or t[b] - t[k] <= 10.0:
+        if t[k] - t[a] <= 15.0 or t[b] - t[k] <= 15.0:
             sx += x[k]
             sy += y[k]
             count += 1
     return sx / count, sy / count
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _door(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: int, px: float, py: float) -> Any:
-    """Where the driver was when away from the van, weighted by time; the van's place when never away."""
-    sx = sy = weight = 0.0
-    for k in range(a, b + 1):
-        away = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
-        if away > WALK_AWAY_M + noise_m[k]:
-            w = 0.5 * (t[min(k + 1, b)] - t[max(k - 1, a)])
-            w = min(w, 60.0)
-            sx += w * x[k]
-            sy += w * y[k]
-            weight += w
-    if weight < 8.0:
-        sx = sy = 0.0
-        for k in range(a, b + 1):
-            sx += x[k]
-            sy += y[k]
-        return sx / (b + 1 - a), sy / (b + 1 - a), 0.0
-    return sx / weight, sy / weight, 1.0
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
     """Seconds of slow driving near the place just before standing."""
     k = a
@@ -300,4 +359,5 @@ def to_standstill(run: Floats, origin_ms: int) -> Standstill:
         max_gap_s=v[14],
         hidden=v[15] == 1.0,
         open_ended=v[15] == 2.0,
+        noise_m=v[18],
     )

@@ -95,8 +95,9 @@ def _sorted_once(rows: Rows, age: npt.NDArray[np.float64]) -> tuple[Rows, npt.ND
 class Decoded:
     """Standing or driving for the believed fixes of a track, extended as rows ripen.
 
-    The first `final` fixes never change while rows are only appended. Columns of believed fixes: `t` (seconds since `origin_ms`), `x`, `y` (metres in `plane`), `noise_m`,
-    `speed_mps`, `state`, `kind`, `row` (number in the track).
+    The first `final` fixes never change while rows are only appended. Columns of believed fixes: `t` (seconds
+    since `origin_ms`), `x`, `y` (metres in `plane`), `noise_m` and `jitter_m` (one axis), `speed_mps`,
+    `state`, `kind`, `row` (number in the track).
     """
 
     def __init__(self) -> None:
@@ -104,7 +105,7 @@ class Decoded:
         self.plane = LocalPlane(0.0, 0.0)
         self.rows_read = 0
         self.final = 0
-        self.t = self.x = self.y = self.noise_m = self.speed_mps = np.empty(0)
+        self.t = self.x = self.y = self.noise_m = self.jitter_m = self.speed_mps = np.empty(0)
         self.state = self.kind = np.empty(0, np.uint8)
         self.row = np.empty(0, np.int64)
 
@@ -120,7 +121,6 @@ class Decoded:
             self._set_origin(part)
         t = (part[:, 0] - self.origin_ms) / 1000.0
         x, y = self._to_plane(part)
-        noise = np.where(np.isnan(part[:, 3]), rules.gps_noise_m, np.maximum(part[:, 3] / 1.5, 1.0))
         nowhere = (np.abs(part[:, 1]) < 1e-3) & (np.abs(part[:, 2]) < 1e-3)
         accuracy = np.where(nowhere, np.inf, part[:, 3])
         marks = cleaning.mark(t, x, y, accuracy, part[:, 4], rules.worst_accuracy_m, trusted)
@@ -129,7 +129,10 @@ class Decoded:
             marks[trusted] = cleaning.GOOD
         good = np.flatnonzero(marks == cleaning.GOOD)
         start = int(self.state[base]) if known else -1
-        t, x, y, noise, speed = t[good], x[good], y[good], noise[good], part[good, 4]
+        t, x, y, accuracy, speed = t[good], x[good], y[good], part[good, 3], part[good, 4]
+        first = float(self.jitter_m[base]) if known else rules.gps_noise_m
+        jitter = cleaning.jitter_m(t, x, y, first)
+        noise = np.where(np.isnan(accuracy), jitter, np.maximum(accuracy / 1.5, jitter))
         state, kind, merged = motion.decode(t, x, y, noise, speed, start)
         if known:
             kind[0] = self.kind[base]
@@ -138,6 +141,7 @@ class Decoded:
         self.x = np.concatenate([self.x[:keep], x])
         self.y = np.concatenate([self.y[:keep], y])
         self.noise_m = np.concatenate([self.noise_m[:keep], noise])
+        self.jitter_m = np.concatenate([self.jitter_m[:keep], jitter])
         self.speed_mps = np.concatenate([self.speed_mps[:keep], speed])
         self.state = np.concatenate([self.state[:keep], state])
         self.kind = np.concatenate([self.kind[:keep], kind])
@@ -150,7 +154,8 @@ class Decoded:
         if fix <= 0:
             return 0
         self.t, self.x, self.y = self.t[fix:], self.x[fix:], self.y[fix:]
-        self.noise_m, self.speed_mps = self.noise_m[fix:], self.speed_mps[fix:]
+        self.noise_m, self.jitter_m = self.noise_m[fix:], self.jitter_m[fix:]
+        self.speed_mps = self.speed_mps[fix:]
         self.state, self.kind, self.row = self.state[fix:], self.kind[fix:], self.row[fix:]
         self.final -= fix
         return fix

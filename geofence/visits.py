@@ -44,6 +44,7 @@ class Visit:
 
     targets: tuple[Target, ...]
     parts: list[int]
+    shares: tuple[float, ...]
 
 
 def group(decisions: Iterable[Decision]) -> list[Visit]:
@@ -51,9 +52,10 @@ def group(decisions: Iterable[Decision]) -> list[Visit]:
     visits: list[Visit] = []
     for decision in decisions:
         if decision.resumes and visits:
-            visits[-1].parts.append(decision.index)
+            visits[-1].parts.append(decision.number)
+            visits[-1].shares = decision.shares
         else:
-            visits.append(Visit(decision.targets, [decision.index]))
+            visits.append(Visit(decision.targets, [decision.number], decision.shares))
     return visits
 
 
@@ -95,13 +97,16 @@ class Reporter:
         self._furthest = -1  # highest planned number among settled visits
         self._pending: set[str] = set()  # visits told that may still be withdrawn
 
-    def add(self, standstill: Standstill, found: Sequence[Candidate], accuracy_m: float | None) -> int:
-        """Keep a standstill; returns its number."""
-        number = self._count
+    @property
+    def next_number(self) -> int:
+        """The number that the next stay gets."""
+        return self._count
+
+    def add(self, stay: Stay) -> None:
+        """Keep a stay."""
+        if stay.candidates:
+            self._stays[self._count] = stay
         self._count += 1
-        if found:
-            self._stays[number] = Stay(standstill, tuple(found), accuracy_m)
-        return number
 
     def report(self, assigner: Assigner, now_ms: int, all_of_it: bool, events_after_ms: int) -> Report:
         """Records of the unsettled visits that are old enough by `now_ms`, and their events.
@@ -124,7 +129,7 @@ class Reporter:
                 records += made
                 pending.update(r.visit_id for r in made)
                 if until_ms > events_after_ms:
-                    events += self._visit_events(visit, made)
+                    events += self._visit_events(made)
             for target in visit.targets:
                 if target.planned is None:
                     unplanned[target.customer_id] = unplanned.get(target.customer_id, 0) + 1
@@ -157,16 +162,24 @@ class Reporter:
         ids = [
             visit_id(self._driver_id, t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)
         ]
-        shares, method = _split(visit.targets)
+        method = self._share_method(visit, stays)
         needed_s = max(self._needed_s(s) for s in stays)
         if (stays[-1].standstill.departed_ms - first_ms) / 1000 < needed_s:
             return []
         made = []
         for n, target in enumerate(visit.targets):
-            record = self._record(ids[n], target, stays, belief, visit.targets, shares[n], furthest)
+            record = self._record(ids[n], target, stays, belief, visit.targets, visit.shares[n], furthest)
             shared = tuple(i for i in ids if i != ids[n])
             made.append(_with_shared(record, shared, method))
         return made
+
+    def _share_method(self, visit: Visit, stays: Sequence[Stay]) -> str | None:
+        if len(visit.targets) == 1:
+            return None
+        if any(s.standstill.walked for s in stays):
+            return "walk"
+        orders = [t.planned.stop.order if t.planned is not None else None for t in visit.targets]
+        return "equal" if None in orders else "by_order"
 
     def _needed_s(self, stay: Stay) -> float:
         own = [c.fence.dwell_s for c in stay.candidates if c.fence.dwell_s is not None]
@@ -236,7 +249,7 @@ class Reporter:
             flags.append("wrong_sequence")
         return tuple(flags)
 
-    def _visit_events(self, visit: Visit, records: Sequence[ServiceTime]) -> list[FenceEvent]:
+    def _visit_events(self, records: Sequence[ServiceTime]) -> list[FenceEvent]:
         """Entry, dwell and exit of each customer served."""
         events = []
         for record in records:
@@ -255,7 +268,7 @@ class Reporter:
         return events
 
     def _rejections(self, visits: Sequence[Visit], told_by_ms: int, events_after_ms: int) -> list[FenceEvent]:
-        """Candidates inside whose fence the vehicle stood and that did not become a visit, with the reason."""
+        """Candidates in whose fence the vehicle stood without a visit coming of it, with the reason."""
         served: dict[int, set[str]] = {}
         for visit in visits:
             for part in visit.parts:
@@ -311,22 +324,6 @@ def _max_gap_s(stays: Sequence[Stay]) -> float:
 
 def _with_shared(record: ServiceTime, shared: tuple[str, ...], method: str | None) -> ServiceTime:
     return replace(record, shared_with=shared, share_method=method) if shared else record
-
-
-def _split(targets: Sequence[Target]) -> tuple[list[float], str | None]:
-    """Share of the time for each customer: by what the orders weigh on the driver, equal when unknown."""
-    if len(targets) == 1:
-        return [1.0], None
-    needs = []
-    for target in targets:
-        order = target.planned.stop.order if target.planned else None
-        if order is None:
-            return [1 / len(targets)] * len(targets), "equal"
-        needs.append(
-            60.0 + 4.0 * (order.items or 0) + 8.0 * (order.boxes or 0) + 0.5 * (order.weight_kg or 0.0)
-        )
-    total = sum(needs)
-    return [n / total for n in needs], "by_order"
 
 
 def _runner_up(belief: Belief, targets: Sequence[Target]) -> RunnerUp | None:
