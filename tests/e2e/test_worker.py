@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -166,3 +167,26 @@ def test_topics_of_different_partition_counts_are_refused_in_one_line(kafka: Bro
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "routes has 3 partitions" in ended.stderr
+
+
+def test_visits_wait_in_kafka_while_the_table_cannot_be_reached(
+    deployment: Deployment, some_pings: Path, tmp_path: Path
+) -> None:
+    from models.dataset import read
+
+    in_the_way = tmp_path / "store"
+    in_the_way.write_text("a file where a directory has to be")
+    table = in_the_way / "table"
+    deployment.publish(*FILES, "--pings", str(some_pings))
+    worker = deployment.start_worker("--web-port", "0", "--table", str(table), table=True)
+    deployment.wait_for(lambda: "The training table cannot be used" in deployment.log(), "a complaint")
+    address = deployment.log().split("Metrics at ")[1].split("/metrics")[0]
+    with pytest.raises(HTTPError, match="503"):
+        urlopen(f"{address}/healthz")
+    in_the_way.unlink()
+    deployment.wait_until_quiet(4_000)
+    expected = set(deployment.visits())
+    deployment.wait_for(
+        lambda: table.exists() and set(read(str(table))["visit_id"]) == expected, "filling the table"
+    )
+    assert deployment.stop_worker(worker) == 0
