@@ -2,9 +2,9 @@
 
 A hypothesis explains the day's standstills so far: which customers each served, if any. It is scored by the
 place of the van and the driver, the time spent, the planned order, and what is still unserved; several
-customers may share one standstill and one visit may span several. The weights of the hypotheses that survive
-place of the van and the driver, the time spent, the planned order, and what is still unserved; several
-compare Rabiner 1989 and Lowerre 1976.)
+customers may share one standstill and one visit may span several. The weights of the hypotheses that
+survive give each decision its confidence. (Beam search over a hidden Markov alignment of standstills to
+planned stops; compare Rabiner 1989 and Lowerre 1976.)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
