@@ -1,6 +1,5 @@
 """What a plan costs on the day: minutes that customers wait for a late driver, and that drivers wait idle."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +50,6 @@ def plan_cost(stops: pd.DataFrame, actual_s: Floats, planned_s: Floats, prices: 
     count = max(1, int((~np.isnan(table)).sum()))
     late_min, idle_min = late_s / 60 / count, idle_s / 60 / count
     return PlanCost(late_min, idle_min, prices.late_per_minute * late_min + prices.idle_per_minute * idle_min)
-
-
-def plan_costs(
-    stops: pd.DataFrame, actual_s: Floats, planned: Mapping[str, Floats], prices: Prices
-) -> dict[str, PlanCost]:
-    """`plan_cost` of several predictors."""
-    return {name: plan_cost(stops, actual_s, seconds, prices) for name, seconds in planned.items()}
 
 
 def _by_route(stops: pd.DataFrame, overrun_s: Floats) -> Floats:

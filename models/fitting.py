@@ -91,6 +91,18 @@ def fold(
     `common` are LightGBM settings for all boosters (`seed`, `num_threads`).
     """
     learn, prove = split.masks(to_ms(visits["as_of"]), to_ms(visits["departed_at"]))
+    return fold_of(visits, weights, learn, prove, spec, common)
+
+
+def fold_of(
+    visits: pd.DataFrame,
+    weights: Floats,
+    learn: Mask,
+    prove: Mask,
+    spec: FeatureSpec,
+    common: Mapping[str, Any],
+) -> Fold:
+    """Prepare any two sides of usable visits; all of them are history."""
     learned = spec.learned(visits[learn])
     log_s = np.log(np.maximum(visits["service_time_s"].to_numpy(float), SHORTEST_S))
     plain = build(visits, histories(visits.iloc[:0]), learned)[:, work_columns(learned)]

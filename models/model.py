@@ -76,6 +76,11 @@ class Model:
         effects_s = self.contributions_s(self.features(stops, past))[:, :-1]
         return [dict(zip(self.spec.names, row, strict=True)) for row in effects_s.tolist()]
 
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of what the splits of the main booster gained."""
+        gains = np.asarray(self.main.feature_importance("gain"), dtype=float)
+        return dict(zip(self.spec.names, (gains / max(gains.sum(), 1e-12)).tolist(), strict=True))
+
     def features(self, stops: pd.DataFrame, past: Histories) -> Floats:
         """The feature matrix of stops, in the order of `spec.names`."""
         return build(stops, past, self.spec)
@@ -92,10 +97,11 @@ class Model:
             sd_s=predicted_s * self.calibration.relative_sd(scale),
         )
 
-    def quantile(self, features: Floats, level: float) -> Floats:
-        """Seconds that a share `level` of such services takes at most."""
-        scale = np.exp(self.scale.predict(features))
-        return np.exp(self.log_prediction(features) + self.calibration.log_quantile(level, scale))
+    def quantiles(self, stops: pd.DataFrame, past: Histories, levels: Sequence[float]) -> Floats:
+        """Seconds that a share of such services takes at most (len(levels), n stops)."""
+        features = self.features(stops, past)
+        log_s, scale = self.log_prediction(features), np.exp(self.scale.predict(features))
+        return np.array([np.exp(log_s + self.calibration.log_quantile(level, scale)) for level in levels])
 
     def log_prediction(self, features: Floats) -> Floats:
         """The log of the seconds, before calibration."""
@@ -185,9 +191,3 @@ def work_s(work: Any, visits: pd.DataFrame, spec: FeatureSpec) -> Floats:
     """What the work of each visit is expected to take, whoever the customer."""
     features = build(visits, histories(visits.iloc[:0]), spec)[:, work_columns(spec)]
     return np.exp(np.asarray(work.predict(features))) if len(features) else np.zeros(0)
-
-
-def importance(model: Model, names: Sequence[str]) -> dict[str, float]:
-    """Each feature's share of what the splits of the main booster gained."""
-    gains = np.asarray(model.main.feature_importance("gain"), dtype=float)
-    return dict(zip(names, (gains / max(gains.sum(), 1e-12)).tolist(), strict=True))

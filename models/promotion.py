@@ -82,7 +82,11 @@ def code_version() -> str:
 
 def _passport(trained: Trained, config: TrainingConfig, data_version: str) -> Passport:
     proof = trained.proof
-    settings: dict[str, Any] = {**asdict(config), "tuned": dict(trained.tuned.params)}
+    settings: dict[str, Any] = {
+        **asdict(config),
+        "tuned": dict(trained.tuned.params),
+        "rounds": trained.tuned.rounds,
+    }
     return Passport(
         data_version=data_version,
         code_version=code_version(),

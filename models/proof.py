@@ -1,7 +1,8 @@
 """How a model and the baselines do on days that it never saw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +16,38 @@ from models.slices import Mask, slices
 
 Floats = npt.NDArray[np.float64]
 
+LEVELS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+
 
 @dataclass(frozen=True)
 class Proof:
-    """Predictions in seconds by name (model, rule, rule_adjusted, historical_mean, linear) and the truth."""
+    """Predictions in seconds by name (model, rule, rule_adjusted, historical_mean, linear) and the truth.
+
+    `quantiles_s` has a row for each of LEVELS; `visits_before` counts the customer's visits known before.
+    """
 
     stops: pd.DataFrame
     actual_s: Floats
     predicted_s: Mapping[str, Floats]
-    p90_s: Floats
+    quantiles_s: Floats
     expected_s: Floats
     sd_s: Floats
+    visits_before: Floats
     groups: Mapping[str, Mask]
 
     @property
     def mae_s(self) -> dict[str, float]:
         """Mean absolute errors by name."""
         return {name: mae_s(seconds, self.actual_s) for name, seconds in self.predicted_s.items()}
+
+    @property
+    def p90_s(self) -> Floats:
+        """The model's 90th percentile."""
+        return self.quantile_s(0.9)
+
+    def quantile_s(self, level: float) -> Floats:
+        """The model's quantile at one of LEVELS."""
+        return np.asarray(self.quantiles_s[LEVELS.index(level)])
 
     @property
     def p90_coverage(self) -> float:
@@ -49,7 +65,8 @@ def prove(model: AnyModel, data: Fold) -> Proof:
     """The model and all baselines on the proving side of a split whose learning side the model saw."""
     known, stops, learned = data.visits, data.visits[data.prove], data.visits[data.learn]
     features = data.features[data.prove]
-    estimates = model.estimate(stops, model.histories(known))
+    past = model.histories(known)
+    estimates = model.estimate(stops, past)
     predicted = {
         "model": estimates.p50_s,
         "rule": SevenMinutes().predict(stops),
@@ -61,10 +78,31 @@ def prove(model: AnyModel, data: Fold) -> Proof:
         stops=stops,
         actual_s=stops["service_time_s"].to_numpy(float),
         predicted_s=predicted,
-        p90_s=estimates.p90_s,
+        quantiles_s=model.quantiles(stops, past, LEVELS),
         expected_s=estimates.expected_s,
         sd_s=estimates.sd_s,
+        visits_before=features[:, data.spec.names.index("customer_visits")],
         groups=slices(stops, features, data.spec),
+    )
+
+
+def joined(proofs: Sequence[Proof]) -> Proof:
+    """Several proofs as one."""
+    names = proofs[0].predicted_s
+    groups = dict.fromkeys(name for proof in proofs for name in proof.groups)
+    none = [np.zeros(len(proof.actual_s), dtype=bool) for proof in proofs]
+    return Proof(
+        stops=pd.concat([proof.stops for proof in proofs]),
+        actual_s=np.concatenate([proof.actual_s for proof in proofs]),
+        predicted_s={n: np.concatenate([proof.predicted_s[n] for proof in proofs]) for n in names},
+        quantiles_s=np.concatenate([proof.quantiles_s for proof in proofs], axis=1),
+        expected_s=np.concatenate([proof.expected_s for proof in proofs]),
+        sd_s=np.concatenate([proof.sd_s for proof in proofs]),
+        visits_before=np.concatenate([proof.visits_before for proof in proofs]),
+        groups={
+            g: np.concatenate([p.groups.get(g, empty) for p, empty in zip(proofs, none, strict=True)])
+            for g in groups
+        },
     )
 
 

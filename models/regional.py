@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -63,6 +63,13 @@ class Regional:
             found = self._part(name).estimate(stops[chosen], past[name])
             columns[:, chosen] = (found.p50_s, found.p90_s, found.expected_s, found.sd_s)
         return Estimates(*columns)
+
+    def quantiles(self, stops: pd.DataFrame, past: Pasts, levels: Sequence[float]) -> Floats:
+        """Seconds that a share of such services takes at most (len(levels), n stops)."""
+        found = np.full((len(levels), len(stops)), np.nan)
+        for name, chosen in self._members(stops):
+            found[:, chosen] = self._part(name).quantiles(stops[chosen], past[name], levels)
+        return found
 
     def explain(self, stops: pd.DataFrame, past: Pasts) -> list[dict[str, float]]:
         """For each stop the seconds that each feature adds to its median."""
@@ -130,6 +137,10 @@ class AnyModel(Protocol):
 
     def estimate(self, stops: pd.DataFrame, past: Any) -> Estimates:
         """Seconds for each stop."""
+        ...
+
+    def quantiles(self, stops: pd.DataFrame, past: Any, levels: Sequence[float]) -> Floats:
+        """Seconds that a share of such services takes at most (len(levels), n)."""
         ...
 
     def explain(self, stops: pd.DataFrame, past: Any) -> list[dict[str, float]]:

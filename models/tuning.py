@@ -29,6 +29,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Where the search begins: trial 0."""
 
+DEFAULT_ROUNDS: Final = 150
+
 
 @dataclass(frozen=True)
 class Tuned:

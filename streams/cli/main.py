@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "score": ("streams.cli.score", "Judge service-time records by the truth."),
     "worker": ("streams.cli.worker", "Run the agents: pings to visits, routes to predictions."),
     "train": ("streams.cli.train", "Tune, fit, prove and register a model; promote it when the gate allows."),
+    "evaluate": ("streams.cli.evaluate", "Prove the model by backtests: page, JSON and table."),
     "predict": ("streams.cli.predict", "Predict the stops of routes to come."),
     "models": ("streams.cli.models", "List, show, promote and roll back models."),
     "publish": ("streams.cli.publish", "Send recorded files to the topics."),

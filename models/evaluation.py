@@ -1,0 +1,148 @@
+"""The proof of a model as a data science team wants it: everything `servicetime evaluate` reports."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from geofence.times import format_time
+from models import figures
+from models.assembly import Recipe
+from models.backtest import Material, backtest, learning_curve, unseen_regions, windows
+from models.costs import Prices
+from models.errors import NoTrainingData
+from models.features import FeatureSpec, usable
+from models.labels import label_weights
+from models.model import Model
+from models.proof import Proof, joined
+from models.regions import errors_s
+from models.splits import holdout
+from models.tuning import DEFAULT_ROUNDS, DEFAULTS, settings
+
+Floats = npt.NDArray[np.float64]
+Tell = Callable[[str, int], None]
+
+EXPLAINED: Final = 2_000
+"""Stops that mean contributions are taken over."""
+
+STEPS: Final = 20
+"""About how many steps of progress an evaluation has."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is evaluated: a recipe, in how many windows of how many days, at which prices."""
+
+    recipe: Recipe
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    windows: int = 4
+    days: int = 7
+    prices: Prices = field(default_factory=Prices)
+
+
+def default_recipe(seed: int = 7, threads: int = 2) -> Recipe:
+    """The settings that a search begins with."""
+    return Recipe(settings(DEFAULTS), DEFAULT_ROUNDS, {"seed": seed, "num_threads": threads})
+
+
+def evaluate(
+    visits: pd.DataFrame,
+    config: EvaluationConfig,
+    law_s: Mapping[str, float] | None = None,
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """Backtest a recipe on rows of the training table; a JSON-ready report.
+
+    `law_s` gives, by stop, what a predictor that knows the law of a simulated town expects. Raises
+    NoTrainingData when the table is too short.
+    """
+    known = usable(visits)
+    holdout(known)
+    material = Material(known, label_weights(known), config.spec, config.recipe)
+    splits = windows(material, config.windows, config.days)
+    report_step = _steps(tell)
+    pairs = backtest(material, splits, report_step("Backtesting"))
+    if not pairs:
+        raise NoTrainingData("the table holds too few days for a backtest")
+    proof = joined([proof for _, proof in pairs])
+    laws = None if law_s is None else [_law(proof, law_s) for _, proof in pairs]
+    law = None if laws is None else np.concatenate(laws)
+    groups, warnings = figures.groups(proof)
+    return {
+        "visits": len(known),
+        "windows": [_window(proof) for _, proof in pairs],
+        "errors": figures.errors(proof, law),
+        "coverage": figures.coverage(proof),
+        "groups": groups,
+        "warnings": warnings,
+        "cold_start": figures.cold_start(proof),
+        "routes": figures.route_totals([(model.routes, proof) for model, proof in pairs]),
+        "prices": asdict(config.prices),
+        "costs": figures.costs([proof for _, proof in pairs], config.prices, laws),
+        "learning_curve": learning_curve(material, splits[-1], report_step("Learning curve")),
+        "importance": _importance(pairs[-1][0], known, pairs[-1][1]),
+        "regions": {
+            "layouts_mae_s": errors_s(known, material.weights, splits[-1:], config.spec, config.recipe),
+            "unseen": unseen_regions(material, splits[-1], report_step("Unseen regions")),
+        },
+        "settings": {**config.recipe.params, "rounds": config.recipe.rounds},
+        "sample": _sample(proof, law),
+    }
+
+
+def _law(proof: Proof, law_s: Mapping[str, float]) -> Floats:
+    """What the law expects of each stop; NaN where it is not known."""
+    return np.array([law_s.get(stop, np.nan) for stop in proof.stops["stop_id"]], dtype=np.float64)
+
+
+def _steps(tell: Tell | None) -> Callable[[str], Callable[[], None]]:
+    """Counts steps over all parts."""
+    done = [0]
+
+    def of(what: str) -> Callable[[], None]:
+        def step() -> None:
+            done[0] += 1
+            if tell is not None:
+                tell(what, done[0])
+
+        return step
+
+    return of
+
+
+def _window(proof: Proof) -> dict[str, Any]:
+    first, last = proof.days
+    return {
+        "from": format_time(first)[:10],
+        "until": format_time(last)[:10],
+        "visits": len(proof.actual_s),
+        "mae_s": proof.mae_s,
+        "p90_coverage": proof.p90_coverage,
+    }
+
+
+def _importance(model: Model, visits: pd.DataFrame, proof: Proof) -> list[dict[str, Any]]:
+    """By feature: the share of the gain, and the mean size of its effect on a stop, in minutes."""
+    stops = proof.stops.head(EXPLAINED)
+    effects = model.contributions_s(model.features(stops, model.histories(visits)))[:, :-1]
+    minutes = dict(zip(model.spec.names, (np.abs(effects).mean(axis=0) / 60).tolist(), strict=True))
+    rows = [
+        {"feature": name, "gain_share": share, "effect_minutes": minutes[name]}
+        for name, share in model.importance().items()
+    ]
+    return sorted(rows, key=lambda row: (-row["effect_minutes"], row["feature"]))
+
+
+def _sample(proof: Proof, law_s: Floats | None, size: int = 1_500) -> dict[str, list[float | None]]:
+    """Some visits for pictures, evenly over time."""
+    places = np.unique(np.linspace(0, len(proof.actual_s) - 1, size).astype(int))
+    found = {"actual_s": proof.actual_s, **proof.predicted_s, "p90_s": proof.p90_s}
+    if law_s is not None:
+        found["law"] = law_s
+    return {
+        name: [None if np.isnan(v) else round(float(v), 1) for v in values[places]]
+        for name, values in found.items()
+    }

@@ -1,0 +1,110 @@
+"""`servicetime evaluate`: the proof of the model, as a page, JSON and a table."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from streams.cli import learning, options
+
+if TYPE_CHECKING:
+    from models.evaluation import EvaluationConfig
+
+NOT_NEGATIVE: Final = click.FloatRange(0)
+
+
+@click.command()
+@learning.table()
+@learning.registry()
+@click.option("--truth", type=options.READABLE, help="truth.jsonl of a simulated town, for the noise floor.")
+@click.option("--out", type=options.DIRECTORY, help="Directory for evaluation.html and evaluation.json.")
+@click.option("--windows", type=click.IntRange(1, 52), default=4, show_default=True, help="Backtests.")
+@click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="Days of each.")
+@click.option("--late-price", type=NOT_NEGATIVE, default=1.0, show_default=True, help="Of a late minute.")
+@click.option("--idle-price", type=NOT_NEGATIVE, default=0.5, show_default=True, help="Of an idle minute.")
+@options.as_json()
+def command(
+    table: str,
+    registry: str,
+    truth: str | None,
+    out: Path | None,
+    windows: int,
+    days: int,
+    late_price: float,
+    idle_price: float,
+    as_json: bool,
+) -> None:
+    """Backtest the champion's settings over and over on days that were never learned from.
+
+    Without a champion, the settings that a search begins with are used.
+    """
+    from models.costs import Prices
+    from models.dataset import read
+    from models.evaluation import STEPS, evaluate
+    from streams.cli.progress import progress
+
+    if late_price + idle_price == 0:
+        raise click.BadParameter("one of --late-price and --idle-price must be above 0")
+    visits = read(table)
+    law_s = None if truth is None else _law(truth)
+    config = _config(registry, windows, days, Prices(late_price, idle_price))
+    with progress(STEPS, "Evaluating") as bar:
+        report = evaluate(visits, config, law_s, lambda what, _done: _step(bar, what))
+    if out is not None:
+        from models.reports import write
+
+        page, _ = write(report, out)
+        click.echo(f"Report: {page}", err=True)
+    if as_json:
+        click.echo(json.dumps(report, indent=1, sort_keys=True))
+    else:
+        _print(report)
+
+
+def _step(bar: Any, what: str) -> None:
+    bar.note(what)
+    bar.advance()
+
+
+def _law(path: str) -> dict[str, float]:
+    from streams.files.judged import read_truth
+
+    return {t.stop_id: t.law_s for t in read_truth(path) if t.stop_id is not None and t.law_s is not None}
+
+
+def _config(address: str, windows: int, days: int, prices: Any) -> "EvaluationConfig":
+    """The champion's settings; the default ones while there is none."""
+    from models.assembly import Recipe
+    from models.evaluation import EvaluationConfig, default_recipe
+    from models.features import FeatureSpec
+    from models.registry import CHAMPION, Registry, is_made
+
+    if not is_made(address) or not (found := Registry(address)).has(CHAMPION):
+        return EvaluationConfig(default_recipe(), windows=windows, days=days, prices=prices)
+    kept = found.passport(CHAMPION)["config"]
+    common = {"seed": kept["seed"], "num_threads": kept["threads"]}
+    recipe = Recipe(kept["tuned"], kept["rounds"], common)
+    return EvaluationConfig(recipe, FeatureSpec(**kept["spec"]), windows, days, prices)
+
+
+def _print(report: dict[str, Any]) -> None:
+    from models.reports import NAMES
+
+    first, last = report["windows"][0]["from"], report["windows"][-1]["until"]
+    click.echo(f"{len(report['windows'])} backtests from {first} to {last} on {report['visits']:,} visits.\n")
+    rows = [
+        (NAMES[row["predictor"]], *(f"{row[key]:.1f} s" for key in ("mae_s", "median_s", "bias_s")))
+        for row in report["errors"]
+    ]
+    learning.show(("predictor", "MAE", "median", "bias"), rows)
+    p90 = next(row["found"] for row in report["coverage"] if row["what"] == "P90")
+    click.echo(f"\nP90 covers {100 * p90:.1f} % of visits.")
+    routes = report["routes"]
+    if routes["routes"]:
+        click.echo(
+            f"Errors cancel along routes: {100 * routes['relative_stop_error']:.1f} % of a stop, "
+            f"{100 * routes['relative_route_error']:.1f} % of a route."
+        )
+    for warning in report["warnings"]:
+        click.echo(f"Warning: {warning}.")
