@@ -49,6 +49,8 @@ class Changes:
     """Topic (the contract's name), key and value of records made elsewhere."""
 
     states: Mapping[str, Delta] = field(default_factory=dict)
+    since_ms: int | None = None
+    """When (by Kafka's clock) the first ping arrived that may have caused the outputs; None: no ping did."""
 
 
 class Producer:

@@ -157,8 +157,14 @@ class DetectionWork:
             return
 
     def _take_fence(self, change: FenceChange) -> None:
+        """Let each engine see the fence change from what it was: they share one set of fences."""
+        fences = self._facts.fences
+        before = fences.versions(change.fence_id)
         for held in self._holding.held.values():
             if held.work is not None:
+                fences.remove(change.fence_id)
+                for version in before:
+                    fences.put(version)
                 held.work.take_fence(change)
 
     def _report(self, held: Held) -> PartitionReport:
@@ -170,7 +176,8 @@ class DetectionWork:
             end = self._intake.readable_end(TopicPartition(self._topics.name(topic), held.number))
             if end is not None:
                 lag[topic] = max(0, end - offset)
-        return PartitionReport(held.number, True, work.counts, work.drivers, lag)
+        settled = held.settled and not work.has_changed and not held.is_committing
+        return PartitionReport(held.number, True, work.counts, work.drivers, lag, settled)
 
     def _settle_idle(self, now_s: float) -> None:
         for held in self._holding.held.values():

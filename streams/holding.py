@@ -229,6 +229,8 @@ class Holding:
             self._lost(held, work, 0.0)
         else:
             self._instruments.checkpoints.labels(held.number).inc()
+            if changes.since_ms is not None:
+                self._instruments.delay_s.observe(max(0.0, (wall_ms() - changes.since_ms) / 1000))
             self._instruments.outputs.labels(held.number).inc(len(changes.outputs) + len(changes.extra))
             held.uncommitted -= messages
             held.committed.set()

@@ -15,6 +15,7 @@ from streams.errors import Unavailable
 from streams.state import Counts
 
 CHECKPOINT_BUCKETS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
+DELAY_BUCKETS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 60.0)
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class PartitionReport:
     counts: Counts = field(default_factory=Counts)
     drivers: int = 0
     lag: dict[str, int] = field(default_factory=dict)
+    settled: bool = False
+    """Its input has ended, as far as anybody knows, and everything that follows from it is committed."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Instruments:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     checkpoints: Counter = field(init=False)
     checkpoint_s: Histogram = field(init=False)
+    delay_s: Histogram = field(init=False)
     outputs: Counter = field(init=False)
     setbacks: Counter = field(init=False)
     table_rows: Counter = field(init=False)
@@ -53,11 +57,15 @@ class Instruments:
         self.setbacks = counter("setbacks", "Returns to the last checkpoint", ("partition",))
         self.table_rows = counter("table_rows", "Rows written to the training table")
         self.predictions = counter("predictions", "Stops predicted", ("fallback",))
-        self.checkpoint_s = Histogram(
-            "servicetime_checkpoint_seconds",
-            "Duration of a checkpoint's transaction",
-            buckets=CHECKPOINT_BUCKETS_S,
-            registry=self.registry,
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"servicetime_{name}", text, buckets=buckets, registry=self.registry)
+
+        self.checkpoint_s = histogram(
+            "checkpoint_seconds", "Duration of a checkpoint's transaction", CHECKPOINT_BUCKETS_S
+        )
+        self.delay_s = histogram(
+            "output_delay_seconds", "From a ping's arrival in Kafka to its records' commit", DELAY_BUCKETS_S
         )
 
 
@@ -89,6 +97,11 @@ class StateCollector:
         ready = GaugeMetricFamily(
             "servicetime_partition_ready", "Whether the partition is at work", labels=("partition",)
         )
+        settled = GaugeMetricFamily(
+            "servicetime_partition_settled",
+            "Whether its input was read to the end, is quiet, and all that follows is committed",
+            labels=("partition",),
+        )
         for report in self._partitions():
             number = str(report.number)
             for outcome in ("used", "duplicate", "too_late"):
@@ -96,9 +109,10 @@ class StateCollector:
             dead.add_metric((number,), report.counts.dead)
             drivers.add_metric((number,), report.drivers)
             ready.add_metric((number,), report.ready)
+            settled.add_metric((number,), report.settled)
             for topic, behind in report.lag.items():
                 lag.add_metric((topic, number), behind)
-        yield from (pings, dead, lag, drivers, ready)
+        yield from (pings, dead, lag, drivers, ready, settled)
         yield GaugeMetricFamily("servicetime_fences", "Geofences known", value=self._fences())
 
 

@@ -93,6 +93,7 @@ class Partition:
         self._outputs: list[Output] = []
         self._letters: list[tuple[bytes | None, DeadLetter]] = []
         self._extra: list[tuple[str, bytes, bytes]] = []
+        self._since_ms: int | None = None
         self._changed = False
         self._changed_ms: dict[str, int] = {}
         self._take: Mapping[str, Callable[[Sequence[ConsumerRecord]], None]] = {
@@ -186,16 +187,19 @@ class Partition:
             if delta.head != b"":
                 self._changed_ms[driver] = now_ms
         positions = Positions(dict(self.positions.inputs), dict(self.positions.fences), self.counts)
-        taken = Changes(positions, self._outputs, self._letters, self._extra, states)
-        self._outputs, self._letters, self._extra, self._changed = [], [], [], False
+        taken = Changes(positions, self._outputs, self._letters, self._extra, states, self._since_ms)
+        self._outputs, self._letters, self._extra = [], [], []
+        self._since_ms, self._changed = None, False
         return taken
 
     def _take_pings(self, records: Sequence[ConsumerRecord]) -> None:
         decoded = decode_pings([r.value for r in records])
         for bad in decoded.bad:
             self._bury(records[bad.index], bad.reason, bad.field)
-        if len(decoded.batch):
-            self._outputs += self._engine.feed(decoded.batch)
+        outputs = self._engine.feed(decoded.batch) if len(decoded.batch) else []
+        if outputs and self._since_ms is None:
+            self._since_ms = records[0].timestamp
+        self._outputs += outputs
 
     def _take_device_events(self, records: Sequence[ConsumerRecord]) -> None:
         events = []
