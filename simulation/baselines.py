@@ -78,7 +78,9 @@ def _movingpandas(
     if fresh.sum() < 2:
         return []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MovingPandas uses what pandas 4 will drop, and misses optional parts
+        warnings.simplefilter(
+            "ignore"
+        )  # MovingPandas uses what pandas 4 will drop, and misses optional parts
         import geopandas
         import movingpandas
 

@@ -193,4 +193,4 @@ def _knots(
         at = cut
     parts.append(np.column_stack([t[at:], xy[at:], np.zeros(len(t) - at)]))
     whole = np.concatenate(parts)
-    return whole[:, 0], whole[:, 1:3], whole[:, 3] > 0
+    return np.maximum.accumulate(whole[:, 0]), whole[:, 1:3], whole[:, 3] > 0

@@ -9,6 +9,9 @@ from simulation.plan import Halt
 from simulation.profiles import Profile
 from simulation.streets import Leg, Metres, Spot, Streets, join
 
+CLEAR_M = 15.0
+"""Nobody waits in traffic nearer than this to a place where the vehicle is about to stand, or has stood."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -46,7 +49,8 @@ def draw_way(profile: Profile, streets: Streets, halts: list[Halt], rng: np.rand
     light = np.concatenate([p.light for p in pieces])
     halting = np.zeros(len(xy), dtype=np.bool_)
     halting[[s for both in stands for s in both]] = True
-    limit, waits = _traffic(profile, limit, light & ~halting, halting, rng)
+    limit, waits = _traffic(profile, limit, light, rng)
+    waits[_near(xy, halting)] = 0.0
     limit = np.minimum(limit * _flow(len(xy), rng), _turning(xy))
     return Way(xy, _seconds(xy, limit, halting | (waits > 0), rng), waits, stands)
 
@@ -82,7 +86,6 @@ def _traffic(
     profile: Profile,
     limit: Metres,
     light: npt.NDArray[np.bool_],
-    halting: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[Metres, Metres]:
     """Speed limits lowered by jams, and seconds waited at each point."""
@@ -99,8 +102,16 @@ def _traffic(
         waits[stuck] += rng.exponential(18, len(stuck))
     held = rng.integers(0, n, int(rng.poisson(profile.halts_per_day[0])))
     waits[held] += rng.uniform(15, 150, len(held))
-    waits[halting] = 0.0
     return limit, waits
+
+
+def _near(xy: Metres, halting: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Points of the way less than CLEAR_M before or after a halt: nobody waits in traffic there."""
+    s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    halts = s[halting]
+    after = np.clip(np.searchsorted(halts, s), 0, len(halts) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.asarray(np.minimum(abs(halts[after] - s), abs(s - halts[before])) < CLEAR_M)
 
 
 def _flow(n: int, rng: np.random.Generator) -> Metres:

@@ -23,6 +23,7 @@ class Phone:
     loose: float
     slow_when_still: float
     noise_m: float
+    jitter: float
     drift_s: float
     indoor_factor: float
     multipath_m: float
@@ -136,7 +137,8 @@ def _awake(
         last_s = float(rng.uniform(row.arrived_s + 20, row.departed_s + 600)) - day_ms / 1000
     if visits and rng.random() < share / 2:
         first_s = float(rng.uniform(visits[0].arrived_s - 60, visits[0].departed_s)) - day_ms / 1000
-    return max(first_s, float(happened.t_s[0])), min(last_s, float(happened.t_s[-1]))
+    first_s, last_s = max(first_s, float(happened.t_s[0])), min(last_s, float(happened.t_s[-1]))
+    return (first_s, last_s) if last_s - first_s > 60 else (float(happened.t_s[0]), float(happened.t_s[-1]))
 
 
 def _times(phone: Phone, first_s: float, last_s: float, rng: np.random.Generator) -> Metres:
@@ -192,7 +194,7 @@ def _noise(phone: Phone, t: Metres, inside: Flags, rng: np.random.Generator) -> 
     white[0] = rng.normal(0, 1, 2)
     drift = lfilter([1.0], [1.0, -keep], white, axis=0)[second]
     scale = phone.noise_m * np.where(inside, phone.indoor_factor, 1.0)
-    jitter = 0.25 * rng.normal(0, 1, (len(t), 2))
+    jitter = phone.jitter * rng.normal(0, 1, (len(t), 2))
     bursts = np.zeros((n, 2))
     reflected = np.zeros(n)
     count = int(rng.poisson(n * phone.multipath_share / 40))

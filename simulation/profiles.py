@@ -53,6 +53,7 @@ class Profile:
     # phones, drawn for each driver
     spacing_s: Range = (2.0, 10.0)
     noise_m: Range = (2.5, 5.0)
+    jitter: Range = (0.1, 0.4)
     indoor_factor: Range = (1.2, 2.6)
     multipath_m: Range = (0.0, 15.0)
     multipath_share: Range = (0.0, 0.05)
@@ -85,7 +86,7 @@ DENSE = Profile(
     house_spacing_m=(11.0, 18.0),
     setback_m=(4.0, 10.0),
     customer_share=(0.35, 0.65),
-    households=(1.4, 2.4),
+    households=(1.3, 2.2),
     cruise_mps=(6.5, 9.0),
     main_mps=(9.0, 13.0),
     light_share=(0.6, 0.9),
@@ -98,7 +99,8 @@ DENSE = Profile(
     search_share=(0.2, 0.4),
     jams_per_day=(2.0, 8.0),
     halts_per_day=(4.0, 12.0),
-    noise_m=(6.0, 11.0),
+    noise_m=(6.0, 10.0),
+    jitter=(0.3, 0.9),
     multipath_m=(15.0, 35.0),
     multipath_share=(0.15, 0.35),
     spacing_s=(2.0, 8.0),
@@ -129,10 +131,11 @@ COUNTRYSIDE = Profile(
 
 HOSTILE = Profile(
     "hostile",
-    customer_share=(0.25, 0.45),
+    customer_share=(0.3, 0.5),
     geocode_sd_m=(8.0, 14.0),
     bad_geocode_share=(0.0, 0.03),
-    noise_m=(7.0, 15.0),
+    noise_m=(7.0, 13.0),
+    jitter=(0.3, 1.0),
     multipath_m=(10.0, 30.0),
     multipath_share=(0.05, 0.25),
     spacing_s=(3.0, 20.0),
