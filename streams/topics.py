@@ -126,6 +126,18 @@ def ensure_topics(bootstrap: str, topics: Topics, replication: int = -1) -> Topi
         return _verified(_partition_counts(admin), topics)
 
 
+def delete_topics(bootstrap: str, topics: Topics) -> None:
+    """Remove every topic of a deployment that is there. Raises Unavailable."""
+    from kafka.errors import KafkaError
+
+    with _admin(bootstrap) as admin:
+        there = _partition_counts(admin)
+        try:
+            admin.delete_topics([t.name for t in topics.all() if t.name in there])
+        except KafkaError as error:
+            raise Unavailable(f"the broker at {bootstrap} does not delete topics: {error}") from error
+
+
 def _verified(there: dict[str, int], topics: Topics) -> Topics:
     pings = topics.name("gps-pings")
     for name in topics.together():

@@ -11,6 +11,7 @@ import click
 from geofence.errors import ServicetimeError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("streams.cli.demo", "Show everything on recorded real drivers and a simulated town."),
     "replay": ("streams.cli.replay", "Detect visits in recorded files, without a broker."),
     "simulate": ("streams.cli.simulate", "Make a town with routes, pings and the truth about its visits."),
     "score": ("streams.cli.score", "Judge service-time records by the truth."),

@@ -1,0 +1,1 @@
+"""The demonstration: recorded and simulated drivers through a real Kafka to service times and predictions."""
