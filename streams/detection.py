@@ -183,8 +183,8 @@ class DetectionWork:
         for held in self._holding.held.values():
             quiet = now_s - held.last_arrival_s >= self._settings.idle_s
             if held.work is not None and quiet and not held.settled and self._at_end(held.work):
-                held.settled = True
                 held.work.settle()
+                held.settled = True  # after the work, which takes a while: metrics are read meanwhile
 
     def _at_end(self, work: Partition) -> bool:
         positions = self._holding.positions_of(work)
