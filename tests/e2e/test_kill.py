@@ -19,7 +19,7 @@ KILLS: Final = int(os.environ.get("KILLS", "3"))
 SEED: Final = int(os.environ.get("SEED", "1"))
 GOAL = Path(__file__).parents[2] / "simulation" / "data" / "goal"
 FILES = ("--fences", str(GOAL / "fences.geojson"), "--routes", str(GOAL / "routes.jsonl"))
-DRIVERS: Final = 100
+DRIVERS: Final = 60
 
 
 @pytest.fixture(scope="module")
