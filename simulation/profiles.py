@@ -39,7 +39,7 @@ class Profile:
     share_reach_m: Range = (20.0, 40.0)
     share_chance: Range = (0.5, 0.9)
     companion_chance: Range = (0.05, 0.2)
-    customers_a_stop: float = 6.0
+    customers_a_stop: Range = (5.0, 7.0)
     swap_share: Range = (0.02, 0.10)
     skip_share: Range = (0.01, 0.04)
     add_share: Range = (0.0, 0.03)
@@ -104,7 +104,7 @@ DENSE = Profile(
     multipath_m=(15.0, 35.0),
     multipath_share=(0.15, 0.35),
     spacing_s=(2.0, 8.0),
-    customers_a_stop=10.0,
+    customers_a_stop=(7.0, 15.0),
 )
 
 COUNTRYSIDE = Profile(
@@ -164,7 +164,7 @@ NO_ROUTE = Profile(
     bad_geocode_share=(0.0, 0.01),
     share_chance=(0.0, 0.2),
     companion_chance=(0.0, 0.01),
-    customers_a_stop=3.0,
+    customers_a_stop=(3.0, 4.0),
     search_share=(0.0, 0.08),
     jams_per_day=(0.0, 1.5),
     halts_per_day=(0.0, 3.0),
@@ -202,6 +202,7 @@ _OF_TOWN = frozenset(
         "share_reach_m",
         "share_chance",
         "companion_chance",
+        "customers_a_stop",
         "swap_share",
         "skip_share",
         "add_share",

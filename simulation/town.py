@@ -112,7 +112,7 @@ def _build_district(
     stops: float,
 ) -> District:
     rng = stream(seed, "district", number)
-    wanted = max(30, int(max(1, len(drivers)) * stops * profile.customers_a_stop))
+    wanted = max(30, int(max(1, len(drivers)) * stops * profile.customers_a_stop[0]))
     homes = int(wanted / profile.households[0] / profile.customer_share[0]) + 20
     streets = draw_streets(profile, homes * profile.house_spacing_m[0] / 2, rng)
     spots, doors = _houses(profile, streets, rng)
