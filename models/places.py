@@ -31,6 +31,14 @@ DOOR_SHARE: Final = 0.4
 SMALLEST_M, LARGEST_M, MARGIN_M = 30.0, 80.0, 12.0
 """Bounds of a suggested radius, and what it exceeds the way to most parking places by."""
 
+SAME_DOOR_M, APART_M = 15.0, 25.0
+"""Learned places nearer than this are one door, and fences further apart than this are two addresses."""
+
+MANY: Final = 3
+"""So many visits make a place that standstills of others are told by."""
+
+SURE: Final = 0.6
+
 EVIDENCE: Final = "suggested_from"
 """The property of a suggested fence that holds its evidence."""
 
@@ -103,11 +111,12 @@ def suggest(
     learning = Learning() if learning is None else learning
     visits = standing(records)
     found = of_visits(visits, halts)
-    found += of_missed_stops(visits, halts, routes, fences, learning.search_m)
+    sure = {p.customer_id: p.centre for p in learn(found, MANY) if p.confidence >= SURE}
+    found += of_missed_stops(visits, halts, routes, fences, sure, learning.search_m)
     if not found:
         return []
     from_ms = 1000 * ceil(max(h.departed_ms for of in halts.values() for h in of) / 1000)
-    places = learn(found, learning.min_visits)
+    places = _doubted(list(learn(found, learning.min_visits)), fences, from_ms)
     made = (_suggestion(place, fences, from_ms, learning.min_move_m) for place in places)
     return sorted((s for s in made if s is not None), key=lambda s: s.fence.fence_id)
 
@@ -127,7 +136,7 @@ def _learn(customer_id: str, seen: list[Sighting], min_visits: int) -> Learned |
     seen.sort(key=lambda s: (s.at_ms, s.driver_id))
     plane = LocalPlane(*seen[0].park)
     parks = _in_plane([s.park for s in seen], plane)
-    agreeing = _densest(parks, seen)
+    agreeing = _densest(_in_plane([s.place for s in seen], plane), seen)
     if len(agreeing) < min_visits:
         return None
     parking, spread_m = geometric_median(parks[agreeing])
@@ -150,12 +159,12 @@ def _learn(customer_id: str, seen: list[Sighting], min_visits: int) -> Learned |
     )
 
 
-def _densest(parks: Points, seen: Sequence[Sighting]) -> list[int]:
+def _densest(places: Points, seen: Sequence[Sighting]) -> list[int]:
     """Of each driver's day the sighting nearest to the place with most weight about it, where near enough."""
-    apart = np.hypot(*(parks[:, None, :] - parks[None, :, :]).transpose(2, 0, 1))
+    apart = np.hypot(*(places[:, None, :] - places[None, :, :]).transpose(2, 0, 1))
     best: dict[tuple[str, int], int] = {}
     most = -1.0
-    for middle in range(len(parks)):
+    for middle in range(len(places)):
         chosen: dict[tuple[str, int], int] = {}
         for i in np.argsort(apart[middle], kind="stable").tolist():
             if apart[middle, i] <= TOGETHER_M:
@@ -164,6 +173,26 @@ def _densest(parks: Points, seen: Sequence[Sighting]) -> list[int]:
         if weight > most + 1e-9:
             best, most = chosen, weight
     return sorted(best.values())
+
+
+def _doubted(places: list[Learned], fences: FenceSet, at_ms: int) -> Iterator[Learned]:
+    """The places; those that are rather a neighbour's, by the neighbour's fence and visits, at half trust."""
+    for place in places:
+        own_m = _published_m(place.customer_id, place.centre, fences, at_ms)
+        taken = any(
+            other.customer_id != place.customer_id
+            and other.visits >= place.visits
+            and distance_m(*other.centre, *place.centre) <= SAME_DOOR_M
+            and _published_m(other.customer_id, place.centre, fences, at_ms) < own_m - APART_M
+            for other in places
+        )
+        yield replace(place, confidence=round(place.confidence / 2, 3)) if taken else place
+
+
+def _published_m(customer_id: str, place: Place, fences: FenceSet, at_ms: int) -> float:
+    """From a place to the middle of a customer's nearest fence."""
+    there = fences.of_customer(customer_id, at_ms)
+    return min((distance_m(*place, f.lat, f.lon) for f in there), default=float("inf"))
 
 
 def _best_of_occasions(seen: Sequence[Sighting]) -> list[float]:

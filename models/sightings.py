@@ -26,6 +26,12 @@ NEIGHBOURS: Final = 2
 """So many found stops before and after bound the time of one that was not found: stops are swapped."""
 
 LEAST_OVERLAP: Final = 0.3
+SURE: Final = 0.6
+"""Visits less certain than this leave their standstill to others."""
+
+AT_PLACE_M: Final = 35.0
+"""A standstill further from where its customer really is may have been another's."""
+
 DAY_MS: Final = 86_400_000
 
 
@@ -44,6 +50,11 @@ class Sighting:
     weight: float
     alone: bool
     missed: bool
+
+    @property
+    def place(self) -> Place:
+        """Where the customer was, as far as this tells: at the door that was walked to, else by the van."""
+        return self.park if self.door is None or not self.alone else self.door
 
     @property
     def occasion(self) -> tuple[str, int]:
@@ -80,12 +91,14 @@ def of_missed_stops(
     halts: Mapping[str, Sequence[Halt]],
     routes: Iterable[Route],
     fences: FenceSet,
+    places: Mapping[str, Place],
     within_m: float,
 ) -> list[Sighting]:
     """Standstills that may have been planned stops for which no visit was found.
 
-    Such a standstill serves no planned stop, lies within `within_m` of the customer's fence, lasts as a service
-    does, and falls between the stops found before and after in the sequence. Several of them share the weight.
+    Such a standstill lies within `within_m` of the customer's fence, lasts as a service does, falls between the
+    stops found before and after in the sequence, and is no other planned stop's: of those only the ones count
+    that lie at their customer's place, learned (`places`) or published. Several of them share the weight.
     """
     of_driver: dict[str, list[ServiceTime]] = defaultdict(list)
     for visit in visits:
@@ -93,7 +106,7 @@ def of_missed_stops(
     found = []
     for route in routes:
         driven = of_driver[route.driver_id]
-        free = _unclaimed(halts.get(route.driver_id, ()), driven, route)
+        free = _unclaimed(halts.get(route.driver_id, ()), driven, route, fences, places)
         served = {v.stop_id: v for v in driven if v.route_id == route.route_id and v.stop_id is not None}
         if not served or not free:
             continue
@@ -121,12 +134,30 @@ def _sighting(
     )
 
 
-def _unclaimed(halts: Sequence[Halt], visits: Sequence[ServiceTime], route: Route) -> list[Halt]:
+def _unclaimed(
+    halts: Sequence[Halt],
+    visits: Sequence[ServiceTime],
+    route: Route,
+    fences: FenceSet,
+    places: Mapping[str, Place],
+) -> list[Halt]:
     """The standstills of a route's day that last as a service does and were no planned stop's visit."""
     from_ms, to_ms = _span(route)
-    claims = [v for v in visits if v.stop_id is not None and v.confidence >= LEAST_CONFIDENCE]
+    claims = [v for v in visits if v.stop_id is not None and v.confidence >= SURE]
     of_day = [h for h in halts if from_ms <= h.arrived_ms <= to_ms and _like_a_service(h)]
-    return [h for h in of_day if all(_overlap_s(h, v) <= 0 for v in claims)]
+    return [h for h in of_day if not any(_claims(v, h, fences, places) for v in claims)]
+
+
+def _claims(visit: ServiceTime, halt: Halt, fences: FenceSet, places: Mapping[str, Place]) -> bool:
+    """Whether a standstill belongs to a visit and lies where its customer is."""
+    if _overlap_s(halt, visit) <= 0:
+        return False
+    here = halt.park if halt.door is None else halt.door
+    known = places.get(visit.customer_id)
+    if known is not None:
+        return distance_m(*here, *known) <= AT_PLACE_M or bool(visit.shared_with)
+    there = fences.of_customer(visit.customer_id, halt.arrived_ms)
+    return any(f.distance_m(*place) <= 0 for f in there for place in (here, halt.park))
 
 
 def _like_a_service(halt: Halt) -> bool:

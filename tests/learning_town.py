@@ -1,7 +1,9 @@
 """Training rows of a made-up town with a known law, for tests of the learning side (no pings involved)."""
 
+import atexit
 from dataclasses import dataclass
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -56,7 +58,7 @@ def town(plan: Plan | None = None) -> Town:
     """The town of that plan."""
     plan = plan or Plan()
     rng = np.random.default_rng(plan.seed)
-    laws = [Law(pace=0.9 * (1 if r == 0 else float(rng.lognormal(0, 0.3)))) for r in range(plan.regions)]
+    laws = [Law(pace=0.9 * 1.5**region) for region in range(plan.regions)]
     houses = [[_house(rng) for _ in range(plan.stops_a_day * 6)] for _ in range(plan.drivers)]
     made = Town([], {})
     for day in range(plan.days):
@@ -159,6 +161,14 @@ def _air(rng: np.random.Generator) -> Air:
 
 
 QUICK = TrainingConfig(trials=2, threads=1, newest_days=6)
+
+
+@cache
+def registry_folder() -> str:
+    """A registry that test files share, since making its database takes seconds; removed at the end."""
+    folder = TemporaryDirectory(prefix="servicetime-models-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 @cache

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.gate import GateRules, judge
-from models.proof import Proof
+from models.proof import LEVELS, Proof
 
 N = 1_000
 RNG = np.random.default_rng(4)
@@ -20,15 +20,20 @@ def off_by(seconds: float | np.ndarray) -> np.ndarray:
     return ACTUAL + SIGN * seconds
 
 
+def bounds(nth: int) -> np.ndarray:
+    """Quantiles that every nth visit exceeds."""
+    return np.tile(ACTUAL + np.where(np.arange(N) % nth == 0, -1.0, 1.0), (len(LEVELS), 1))
+
+
 def proof(**changes: object) -> Proof:
-    p90_s = ACTUAL + np.where(np.arange(N) % 10 == 0, -1.0, 1.0)  # nine in ten stay below
     made = Proof(
         stops=pd.DataFrame(),
         actual_s=ACTUAL,
         predicted_s={"model": off_by(40.0), "rule": off_by(90.0), "historical_mean": off_by(60.0)},
-        p90_s=p90_s,
+        quantiles_s=bounds(10),
         expected_s=ACTUAL,
         sd_s=ACTUAL,
+        visits_before=ACTUAL,
         groups={"area rural": RURAL, "area urban": ~RURAL},
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -69,7 +74,7 @@ def test_a_group_that_is_a_little_worse_or_tiny_does_not() -> None:
 
 
 def test_intervals_that_do_not_hold_keep_it_back() -> None:
-    verdict = judge(proof(p90_s=ACTUAL + np.where(np.arange(N) % 4 == 0, -1.0, 1.0)))
+    verdict = judge(proof(quantiles_s=bounds(4)))
     assert verdict.reasons == ("P90 covers 75.0 % of visits instead of 90 %",)
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from learning_town import DAY_MS, START_MS, small_town
+from learning_town import DAY_MS, START_MS, registry_folder, small_town
 
 from geofence.fences import Fence
 from geofence.routes import Order, Route, Stop
@@ -22,9 +22,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("cli") / "models")
+@pytest.fixture
+def registry() -> str:
+    return registry_folder()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from learning_town import small_model
+from learning_town import registry_folder, small_model
 
 from models.errors import NoSuchModel, RegistryUnusable
 from models.registry import Passport, Registry
@@ -11,14 +11,11 @@ from models.registry import Passport, Registry
 PASSPORT = Passport("7:abc", "0.1.0+f00", {"trials": 2}, {"mae_model_s": 41.5}, ("floor", "hour"))
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("models") / "registry")
-
-
 @pytest.fixture
-def registry(address: str, request: pytest.FixtureRequest) -> Registry:
-    return Registry(address, name=request.node.name)  # one database, a model of its own for each test
+def registry(request: pytest.FixtureRequest) -> Registry:
+    return Registry(
+        registry_folder(), name=request.node.name
+    )  # one database, a model of its own for each test
 
 
 def test_a_registered_model_comes_back_bit_by_bit_and_is_the_challenger(registry: Registry) -> None:
@@ -73,11 +70,11 @@ def test_what_is_not_there_is_said_not_to_be_there(registry: Registry) -> None:
         registry.rollback()
 
 
-def test_another_process_sees_the_same_registry(registry: Registry, address: str) -> None:
+def test_another_process_sees_the_same_registry(registry: Registry) -> None:
     registry.register(small_model().model, PASSPORT)
     registry.promote(1)
-    assert Registry(address, registry.name).entry("champion").version == 1
-    database = f"sqlite:///{Path(address) / 'mlflow.db'}"
+    assert Registry(registry_folder(), registry.name).entry("champion").version == 1
+    database = f"sqlite:///{Path(registry_folder()) / 'mlflow.db'}"
     assert Registry(database, registry.name).load()[1].fingerprint == small_model().model.fingerprint
 
 
