@@ -1,14 +1,10 @@
 """Pings from JSON Lines: one ping or an array of pings a line."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from streams.files.opening import Advance, Block, read_blocks
 from streams.files.pings import BadLine, PingsRead
-from streams.records.pings import decode_pings, joined
-
-BLOCK_BYTES: Final = 1 << 17
-"""Text decoded at once: some 1,000 pings, which stay in the processor's cache."""
+from streams.records.pings import decode_lines
 
 
 def read_jsonl(
@@ -18,25 +14,13 @@ def read_jsonl(
     advance: Advance | None,
 ) -> Iterator[PingsRead]:
     """The pings of JSON Lines; blank lines are passed over."""
-    reads: list[PingsRead] = []
-    held = 0
-    for block in read_blocks(path, min(BLOCK_BYTES, batch_bytes), advance):
-        reads.append(_decoded(block))
-        held += len(block.data)
-        if held >= batch_bytes:
-            yield _together(reads)
-            reads, held = [], 0
-    if reads:
-        yield _together(reads)
-
-
-def _together(reads: list[PingsRead]) -> PingsRead:
-    return PingsRead(joined([r.batch for r in reads]), [bad for r in reads for bad in r.bad])
+    for block in read_blocks(path, batch_bytes, advance):
+        yield _decoded(block)
 
 
 def _decoded(block: Block) -> PingsRead:
-    lines = block.lines()
-    got = decode_pings(lines)
+    got = decode_lines(block.data)
+    lines = block.lines() if got.bad else []
     bad = [
         BadLine(block.first + b.index, b.reason, b.field, lines[b.index])
         for b in got.bad

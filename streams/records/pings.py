@@ -1,6 +1,7 @@
 """Pings as they arrive, one or many a message, made into columns; the bad ones told apart from the good."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
@@ -12,6 +13,10 @@ from geofence.errors import InvalidPing, InvalidRecord
 from geofence.events import PingBatch
 from geofence.times import EARLIEST_MS, LATEST_MS, parse_time, parse_times, require_plausible
 from streams.records.reasons import UNREADABLE, reason_of
+
+Places = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 class PingRecord(msgspec.Struct, gc=False):
@@ -40,12 +45,17 @@ class DecodedPings:
     """The good pings in order, the message each came from, and what was wrong with the others."""
 
     batch: PingBatch
-    message_index: npt.NDArray[np.int64]
+    message_index: Places
     bad: list[BadMessage]
 
 
 AT_ONCE: Final = 1000
 """So many messages are decoded at once: their objects stay in the processor's cache, twice as fast."""
+
+WORTH_SCANNING: Final = 30_000
+"""So many messages at once are worth loading the scanner, which is compiled on its first use ever."""
+
+LOADED_WORTH_SCANNING: Final = 50
 
 _decode: Final = msgspec.json.Decoder(PingRecord | list[PingRecord]).decode
 _decode_one: Final = msgspec.json.Decoder(PingRecord).decode
@@ -57,6 +67,71 @@ def decode_pings(values: Sequence[bytes | None]) -> DecodedPings:
 
     Never raises on what the messages hold: a message, or a ping of an array, that cannot be used is in `bad`.
     """
+    if not _is_worth_scanning(len(values)):
+        return _decode_all(values)
+    filled = [value or b"" for value in values]
+    ends = np.cumsum(np.fromiter(map(len, filled), dtype=np.int64, count=len(filled)))
+    begins = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
+    return _scanned(b"".join(filled), begins, ends, values.__getitem__)
+
+
+def decode_lines(data: bytes) -> DecodedPings:
+    """Pings from text with one ping or an array a line, an end of line after each; indices are of lines."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    if not _is_worth_scanning(len(ends)):
+        return _decode_all(data.removesuffix(b"\n").split(b"\n"))
+    begins = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
+    return _scanned(data, begins, ends, lambda i: data[begins[i] : ends[i]])
+
+
+def load_scanner() -> None:
+    """Have compiled decoding ready, also for runs of messages that alone are not worth it."""
+    import streams.records.scanning  # noqa: F401
+
+    message = b'{"driver_id": "d", "ts": 1e9, "lat": 0, "lon": 0}'
+    decode_pings([message] * LOADED_WORTH_SCANNING)
+
+
+def _is_worth_scanning(messages: int) -> bool:
+    loaded = "streams.records.scanning" in sys.modules
+    return messages >= (LOADED_WORTH_SCANNING if loaded else WORTH_SCANNING)
+
+
+def _scanned(
+    data: bytes, begins: Places, ends: Places, value_at: Callable[[int], bytes | None]
+) -> DecodedPings:
+    """Plain pings by the scanner, all others by msgspec; in the order of the messages."""
+    from streams.records.scanning import scan
+
+    plain, ts_ms, numbers, codes, names = scan(np.frombuffer(data, dtype=np.uint8), begins, ends)
+    drivers = np.array([data[begin:end].decode() for begin, end in names.tolist()], dtype=object)
+    lat, lon = numbers[0], numbers[1]
+    plain &= usable_places(ts_ms, lat, lon)
+    rest = np.flatnonzero(~plain)
+    if len(rest) == 0:
+        batch = PingBatch(
+            drivers[codes].tolist(), ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3])
+        )
+        return DecodedPings(batch, np.arange(len(batch)), [])
+    batch = PingBatch(
+        driver_ids=drivers[codes[plain]].tolist(),
+        ts_ms=ts_ms[plain],
+        lat=lat[plain],
+        lon=lon[plain],
+        accuracy_m=_positive(numbers[2, plain]),
+        speed_mps=_positive(numbers[3, plain]),
+    )
+    others = _decode_all([value_at(i) for i in rest.tolist()])
+    message = np.concatenate((np.flatnonzero(plain), rest[others.message_index]))
+    order = np.argsort(message, kind="stable")
+    bad = [replace(b, index=int(rest[b.index])) for b in others.bad]
+    return DecodedPings(select(joined([batch, others.batch]), order), message[order], bad)
+
+
+def _decode_all(values: Sequence[bytes | None]) -> DecodedPings:
+    """By msgspec alone, in handfuls."""
     if len(values) <= AT_ONCE:
         return _decode_few(values)
     starts = range(0, len(values), AT_ONCE)
@@ -132,8 +207,8 @@ def _bad(index: int, element: int, reason: str, field: str | None) -> BadMessage
 
 def checked(
     pings: Sequence[PingRecord],
-    message: npt.NDArray[np.int64],
-    element: npt.NDArray[np.int64] | None,
+    message: Places,
+    element: Places | None,
     bad: list[BadMessage],
 ) -> DecodedPings:
     """Columns of those pings that are possible on Earth and in our time; the others join `bad`."""
@@ -155,19 +230,25 @@ def checked(
     return DecodedPings(select(batch, usable), message[usable], _in_order(bad))
 
 
-def usable_rows(batch: PingBatch) -> npt.NDArray[np.bool_]:
+def usable_rows(batch: PingBatch) -> Mask:
     """Which rows have a driver, a place on Earth and a time that a phone can have sent."""
-    usable = (abs(batch.lat) <= 90) & (abs(batch.lon) <= 180)
-    usable &= (batch.ts_ms >= EARLIEST_MS) & (batch.ts_ms < LATEST_MS)
+    usable = usable_places(batch.ts_ms, batch.lat, batch.lon)
     if "" in batch.driver_ids:
         usable &= np.array([d != "" for d in batch.driver_ids], dtype=np.bool_)
     return usable
 
 
-def select(batch: PingBatch, rows: npt.NDArray[np.bool_]) -> PingBatch:
-    """The rows of a batch for which the mask is true."""
+def usable_places(ts_ms: Places, lat: Floats, lon: Floats) -> Mask:
+    """Which are on Earth and in a time that a phone can have sent."""
+    on_earth = (abs(lat) <= 90) & (abs(lon) <= 180)
+    return on_earth & (ts_ms >= EARLIEST_MS) & (ts_ms < LATEST_MS)
+
+
+def select(batch: PingBatch, rows: Mask | Places) -> PingBatch:
+    """The rows of a batch for which a mask is true, or that are numbered."""
+    numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
     return PingBatch(
-        driver_ids=[batch.driver_ids[i] for i in np.flatnonzero(rows).tolist()],
+        driver_ids=[batch.driver_ids[i] for i in numbers.tolist()],
         ts_ms=batch.ts_ms[rows],
         lat=batch.lat[rows],
         lon=batch.lon[rows],
@@ -212,11 +293,15 @@ def _why(ping: PingRecord) -> tuple[str, str | None]:
     raise AssertionError(f"{ping} is usable")
 
 
-def _known(values: list[float | None]) -> npt.NDArray[np.float64]:
+def _known(values: list[float | None]) -> Floats:
     """NaN for what was not reported and for what is negative."""
     if values.count(None) == len(values):
         return np.full(len(values), np.nan)
-    column = np.array(values, dtype=np.float64)  # None becomes NaN
+    return _positive(np.array(values, dtype=np.float64))  # None becomes NaN
+
+
+def _positive(column: Floats) -> Floats:
+    """NaN for what is negative, in place."""
     negative = column < 0
     if negative.any():
         column[negative] = np.nan
