@@ -56,6 +56,8 @@ def test_a_plain_ping_is_read():
         PLAIN.replace(b'"2026-09-21T12:00:00.250Z"', b"1789992000.25"),
         PLAIN.replace(b".250Z", b"Z"),
         PLAIN.replace(b".250Z", b".2504999999Z"),
+        PLAIN.replace(b"-8.25", b"-0"),
+        PLAIN.replace(b"-8.25", b"-0.0"),
     ],
 )
 def test_other_plain_ways_to_write_it_are_read_too(message):

@@ -191,7 +191,8 @@ def _number(data: Bytes, at: int, end: int) -> Any:
     if whole < 1 or whole + decimals > 18 or digits > _MOST_EXACT or padded or dot == at - 1 or cut_off:
         return -1, 0.0
     number = digits / _POWERS[decimals]
-    return at - 1, -number if negative else number
+    signed = negative and (digits > 0 or dot >= 0)  # msgspec takes -0 for a whole number, which has no sign
+    return at - 1, -number if signed else number
 
 
 @_part
