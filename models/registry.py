@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlparse
@@ -55,8 +57,9 @@ class Registry:
         self.address = address
         self.name = name
         self._uri, self._artifacts = _locate(address)
-        self._client = _client(self._uri)
-        self._experiment = self._asked(self._experiment_id)
+        with _alone(self._uri):
+            self._client = _client(self._uri)
+            self._experiment = self._asked(self._experiment_id)
 
     def register(self, model: AnyModel, passport: Passport) -> Entry:
         """Keep a model; the new version becomes the challenger."""
@@ -239,6 +242,18 @@ def _locate(address: str) -> tuple[str, str | None]:
     except OSError as error:
         raise RegistryUnusable(f"{address}: {error.strerror}") from error
     return f"sqlite:///{folder / DATABASE}", (folder / "artifacts").as_uri()
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """One process at a time: two that make the tables of a local database at once break each other's work."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def _client(uri: str) -> Any:
