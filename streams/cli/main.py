@@ -20,8 +20,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evaluate": ("streams.cli.evaluate", "Prove the model by backtests: page, JSON and table."),
     "predict": ("streams.cli.predict", "Predict the stops of routes to come."),
     "models": ("streams.cli.models", "List, show, promote and roll back models."),
+    "pilot": ("streams.cli.pilot", "Compare geofence timestamps with manual ones; tune detection on them."),
+    "fences": ("streams.cli.fences", "Correct fences by where drivers really park and walk to."),
     "publish": ("streams.cli.publish", "Send recorded files to the topics."),
     "broker": ("streams.cli.broker", "Start, stop or look at this machine's own Apache Kafka."),
+    "schema": ("streams.cli.schema", "Print the JSON Schema of the records."),
     "doctor": ("streams.cli.doctor", "Tell what is missing on this machine and how to get it."),
 }
 """Name → (module with a click `command`, help in one line), in the order of `--help`."""
