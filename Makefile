@@ -35,7 +35,7 @@ unit: setup ## Tests that need no broker
 	$(BIN)/python -m pytest --ignore tests/e2e
 
 accuracy: setup ## Detection quality for every simulated profile and the real data, beside its peers
-	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.accuracy $(ARGS)
 
 bench: setup ## Speed beside its peers, as ratios
 	$(BIN)/python -m benchmarks.speed

@@ -117,14 +117,15 @@ COLUMNS: dict[str, Callable[[Score], float | None]] = {
 
 
 def _show(rows: list[Row], curve: bool) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table("case", "method", title="Detection against the truth")
+    console = Console(width=None if sys.stdout.isatty() else 175)
+    table = Table(title="Detection against the truth")
+    for name in ("case", "method"):
+        table.add_column(name, no_wrap=True)
     for name in [*COLUMNS, "took s"]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            row.case, row.method, *(_text(f(row.score)) for f in COLUMNS.values()), f"{row.took_s:.1f}"
-        )
+        cells = (_text(value_of(row.score)) for value_of in COLUMNS.values())
+        table.add_row(row.case, row.method, *cells, f"{row.took_s:.1f}")
     console.print(table)
     for row in rows:
         if curve and row.score.calibration:

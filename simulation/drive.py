@@ -28,22 +28,7 @@ class Way:
 
 def draw_way(profile: Profile, streets: Streets, halts: list[Halt], rng: np.random.Generator) -> Way:
     """Drive from halt to halt, with lights, jams, halts in traffic, parking search and short moves."""
-    here = halts[0].spot
-    place = streets.place(here)[None, :]
-    pieces = [Leg(place, np.array([5.0]), np.array([False]))]
-    stands, points = [[0]], 1
-    for halt in halts[1:]:
-        leg = _approach(streets, here, halt, rng)
-        pieces.append(leg)
-        points += len(leg.xy)
-        stands.append([points - 1])
-        here = halt.spot
-        if halt.creep_m:
-            here = _moved(streets, halt)
-            leg = streets.way(halt.spot, here)
-            pieces.append(Leg(leg.xy, np.minimum(leg.limit_mps, 2.5), leg.light))
-            points += len(leg.xy)
-            stands[-1].append(points - 1)
+    pieces, stands = _pieces(streets, halts, rng)
     xy = np.concatenate([p.xy for p in pieces])
     limit = np.concatenate([p.limit_mps for p in pieces])
     light = np.concatenate([p.light for p in pieces])
@@ -53,6 +38,27 @@ def draw_way(profile: Profile, streets: Streets, halts: list[Halt], rng: np.rand
     waits[_near(xy, halting)] = 0.0
     limit = np.minimum(limit * _flow(len(xy), rng), _turning(xy))
     return Way(xy, _seconds(xy, limit, halting | (waits > 0), rng), waits, stands)
+
+
+def _pieces(
+    streets: Streets, halts: list[Halt], rng: np.random.Generator
+) -> tuple[list[Leg], list[list[int]]]:
+    """The legs of the day, and the numbers of the points where the vehicle stands for each halt."""
+    here = halts[0].spot
+    pieces = [Leg(streets.place(here)[None, :], np.array([5.0]), np.array([False]))]
+    stands, points = [[0]], 1
+    for halt in halts[1:]:
+        pieces.append(_approach(streets, here, halt, rng))
+        points += len(pieces[-1].xy)
+        stands.append([points - 1])
+        here = halt.spot
+        if halt.creep_m:
+            here = _moved(streets, halt)
+            leg = streets.way(halt.spot, here)
+            pieces.append(Leg(leg.xy, np.minimum(leg.limit_mps, 2.5), leg.light))
+            points += len(leg.xy)
+            stands[-1].append(points - 1)
+    return pieces, stands
 
 
 def _approach(streets: Streets, here: Spot, halt: Halt, rng: np.random.Generator) -> Leg:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
+from geofence.geometry import METRES_PER_DEGREE
 from simulation.day import Happened
 from simulation.profiles import Profile, Range
 from simulation.scoring import Served
@@ -223,36 +224,44 @@ def _delivered(phone: Phone, t: Metres, rng: np.random.Generator) -> Metres:
 
 
 def _spoilt(phone: Phone, fixes: Fixes, rng: np.random.Generator) -> Fixes:
-    """Nonsense put in: jumps, (0, 0), stale positions, wrong clocks, duplicates."""
-    n = len(fixes.ts_ms)
-    lat, lon, ts, accuracy = fixes.lat.copy(), fixes.lon.copy(), fixes.ts_ms.copy(), fixes.accuracy_m.copy()
+    """Nonsense put in: jumps, stale positions, (0, 0), wrong clocks, duplicates."""
+    spoilt = Fixes(*(getattr(fixes, f.name).copy() for f in fields(Fixes)))
+    n = len(spoilt.ts_ms)
     for at in np.flatnonzero(rng.random(n) < phone.teleport_share).tolist():
-        span = slice(at, at + int(rng.choice([1, 1, 1, 2, 4])))
-        angle, far = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(120), np.log(20000)))
-        lat[span] = lat[at] + far * np.sin(angle) / 111_195
-        lon[span] = lon[at] + far * np.cos(angle) / 111_195 / np.cos(np.radians(lat[at]))
-        if rng.random() < 0.4:
-            accuracy[span] = rng.uniform(100, 2500)
+        _teleport(spoilt, slice(at, at + int(rng.choice([1, 1, 1, 2, 4]))), rng)
     for at in rng.integers(0, n, int(rng.poisson(phone.stale_per_day))).tolist():
-        until = int(np.searchsorted(ts, ts[at] + int(1000 * rng.uniform(10, 60))))
-        lat[at:until], lon[at:until] = lat[at], lon[at]
+        until_ms = spoilt.ts_ms[at] + int(1000 * rng.uniform(10, 60))
+        span = slice(at, int(np.searchsorted(spoilt.ts_ms, until_ms)))
+        spoilt.lat[span], spoilt.lon[span] = spoilt.lat[at], spoilt.lon[at]
     island = rng.random(n) < phone.null_island_share
-    lat[island] = lon[island] = 0.0
+    spoilt.lat[island] = spoilt.lon[island] = 0.0
     for at in rng.integers(0, n, int(rng.poisson(phone.clock_jumps_per_day))).tolist():
-        span = slice(at, at + int(rng.integers(1, 6)))
-        ts[span] += int(rng.choice([-1, 1]) * np.exp(rng.uniform(np.log(300_000), np.log(86_400_000))))
-    spoilt = Fixes(ts, lat, lon, accuracy, fixes.speed_mps, fixes.arrives_s)
-    again = np.flatnonzero(rng.random(n) < phone.duplicate_share)
-    copies = spoilt.take(again)
-    moved = rng.random(len(again)) < 0.3
-    copies = replace(
+        off_ms = np.exp(rng.uniform(np.log(300_000), np.log(86_400_000)))
+        spoilt.ts_ms[at : at + int(rng.integers(1, 6))] += int(rng.choice([-1, 1]) * off_ms)
+    copies = _copies(spoilt, np.flatnonzero(rng.random(n) < phone.duplicate_share), rng)
+    return Fixes(*(np.concatenate([getattr(spoilt, f.name), getattr(copies, f.name)]) for f in fields(Fixes)))
+
+
+def _teleport(fixes: Fixes, span: slice, rng: np.random.Generator) -> None:
+    """Some fixes far off at one place, of which the phone is not always aware."""
+    angle, far_m = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(120), np.log(20_000)))
+    lat, lon = fixes.lat[span.start], fixes.lon[span.start]
+    fixes.lat[span] = lat + far_m * np.sin(angle) / METRES_PER_DEGREE
+    fixes.lon[span] = lon + far_m * np.cos(angle) / METRES_PER_DEGREE / np.cos(np.radians(lat))
+    if rng.random() < 0.4:
+        fixes.accuracy_m[span] = rng.uniform(100, 2500)
+
+
+def _copies(fixes: Fixes, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Fixes:
+    """Those fixes once more, up to 20 s later; some differ a little at the same time."""
+    copies = fixes.take(rows)
+    moved = (rng.random(len(rows)) < 0.3) * 5.0 / METRES_PER_DEGREE
+    return replace(
         copies,
-        arrives_s=copies.arrives_s + rng.uniform(0, 20, len(again)),
-        lat=copies.lat + moved * rng.normal(0, 5, len(again)) / 111_195,
-        lon=copies.lon + moved * rng.normal(0, 5, len(again)) / 111_195,
+        arrives_s=copies.arrives_s + rng.uniform(0, 20, len(rows)),
+        lat=copies.lat + moved * rng.normal(0, 1, len(rows)),
+        lon=copies.lon + moved * rng.normal(0, 1, len(rows)),
     )
-    columns = (np.concatenate([getattr(spoilt, f.name), getattr(copies, f.name)]) for f in fields(Fixes))
-    return Fixes(*columns)
 
 
 def _cut(truth: list[Served], first_s: float, last_s: float) -> list[Served]:

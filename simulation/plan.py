@@ -136,27 +136,14 @@ def _route(
     at_ms = float(starts_ms + 600_000)
     stops = []
     for n, customer in enumerate(tour):
-        order = draw_order(rng)
-        at_ms += 1000 * (1.35 * seconds[n, n + 1] + 20)
-        stops.append(
-            Stop(
-                f"stop-{date}-{driver_id}-{n + 1}",
-                customer.customer_id,
-                n + 1,
-                int(at_ms // 1000) * 1000,
-                order,
-            )
-        )
+        order, number = draw_order(rng), n + 1
+        at_ms += 1000 * (1.35 * seconds[n, number] + 20)
+        stop_id, planned_ms = f"stop-{date}-{driver_id}-{number}", int(at_ms // 1000) * 1000
+        stops.append(Stop(stop_id, customer.customer_id, number, planned_ms, order))
         guess = district.law.expected_s(order, customer.place, starts_ms, Air())
         at_ms += 1000 * guess * float(rng.lognormal(0, 0.25))
-    return Route(
-        f"route-{date}-{driver_id}",
-        driver_id,
-        starts_ms,
-        tuple(stops),
-        int(at_ms) + 7_200_000,
-        district.region,
-    )
+    route_id, ends_ms = f"route-{date}-{driver_id}", int(at_ms) + 7_200_000
+    return Route(route_id, driver_id, starts_ms, tuple(stops), ends_ms, district.region)
 
 
 def _as_driven(
