@@ -21,7 +21,7 @@ JITTER_QUANTILE = 0.35
 JITTER_RATE = 0.06
 MEDIAN_OF_STEP = 1.665  # of the step between two fixes with unit noise on each axis
 STALE_RUN_MAX_S = 45.0
-LOOK_AHEAD_S = 60.0  # no mark depends on anything later than this
+LOOK_AHEAD_S = 60.0  # no mark but that of a stale fix depends on anything later than this
 
 
 @njit(cache=True)
@@ -31,7 +31,7 @@ def mark(
     """A mark for each fix of a track sorted by time (seconds, metres): GOOD or why not.
 
     `trusted` is a fix known to be good, from which the track is followed (-1: from the first); marks before
-    it mean nothing. No mark depends on fixes later than `LOOK_AHEAD_S` and the next one.
+    it mean nothing. Which of them are certain, `sure` tells.
     """
     n = len(t)
     marks = np.zeros(n, np.uint8)
@@ -42,6 +42,32 @@ def mark(
     _set_aside_stale(t, x, y, speed_mps, marks)
     _set_aside_spikes(t, x, y, marks, trusted)
     return marks
+
+
+@njit(cache=True)
+def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
+    """How many leading good fixes keep their marks whatever fixes come later.
+
+    Repeats of one position at the very end may turn out stale until they have lasted long enough.
+    """
+    n = len(t)
+    first = n - 1
+    while first > 0 and x[first - 1] == x[n - 1] and y[first - 1] == y[n - 1]:
+        first -= 1
+        if t[n - 1] - t[first] > STALE_RUN_MAX_S:
+            first = n - 1
+            break
+    known = 0
+    newest = 0.0
+    for i in range(first + 1):
+        if marks[i] == GOOD:
+            known += 1
+            newest = t[i]
+    count = 0
+    for i in range(first + 1):
+        if marks[i] == GOOD and t[i] < newest - LOOK_AHEAD_S:
+            count += 1
+    return min(count, max(known - 2, 0))
 
 
 @njit(cache=True)

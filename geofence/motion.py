@@ -28,6 +28,7 @@ SPEED_STAND_MPS = 0.9
 SPEED_DRIVE_MPS = 4.0
 HIDDEN_STOP_MIN_S = 45.0
 HIDDEN_MOVE_MIN_S = 12.0
+TIE = 1e-7  # scores this close are equal, wherever the decoding began
 OUTLIER = 1e-4  # share of steps that fit nothing
 
 
@@ -71,11 +72,12 @@ def speed_scores(speed_mps: float) -> Any:
 
 
 @njit(cache=True)
-def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int) -> Any:
+def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int) -> Any:
     """States and step kinds of a track, and up to where they are final.
 
     `start` is DRIVE, STAND or -1 (unknown) for the first fix. Returns (state of each fix, kind of the step
-    that ends at each fix, n): whatever comes later, the first n fixes keep their states.
+    that ends at each fix, n): whatever comes later, the first n fixes keep their states, provided that the
+    first `sure` fixes stay (later ones may yet be discredited).
     """
     n = len(t)
     states = np.zeros(n, np.uint8)
@@ -98,14 +100,14 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
             dd = stop
             how[i, DRIVE] = HIDDEN_STOP
         s, d = speed_scores(speed_mps[i])
-        if stand + ss >= drive + half:
+        if stand + ss >= drive + half - TIE:
             new_stand = stand + ss
             back[i, STAND] = STAND
         else:
             new_stand = drive + half
             back[i, STAND] = DRIVE
             how[i, STAND] = PLAIN
-        if drive + dd >= stand + half:
+        if drive + dd >= stand + half - TIE:
             new_drive = drive + dd
             back[i, DRIVE] = DRIVE
         else:
@@ -113,8 +115,8 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
             back[i, DRIVE] = STAND
             how[i, DRIVE] = PLAIN
         stand, drive = new_stand + s, new_drive + d
-    final = _merge_index(back)
-    state = STAND if stand > drive else DRIVE
+    final = _merge_index(back[:sure])
+    state = STAND if stand > drive + TIE else DRIVE
     for i in range(n - 1, -1, -1):
         states[i] = state
         kinds[i] = how[i, state]

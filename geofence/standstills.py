@@ -18,15 +18,19 @@ CRUISE_MPS = 8.0  # when the track tells no speed
 ROAD_FACTOR = 1.2  # roads are longer than the straight line
 RETURN_S = 45.0  # an excursion so brief ...
 RETURN_M = 8.0  # ... that ends so near its beginning (beside noise) is none
+MOVED_M = 15.0  # the van's places before and after a move that no step shows lie so far apart
+MOVED_S = 25.0
 CALM_MPS = 0.9  # slower than a walk
 CALM_WITHIN_S = 40.0
 WALK_AWAY_M = 8.0  # so far from the van the driver is at the door
 SEARCH_MPS = 4.2
 SEARCH_REACH_M = 150.0
+SEARCH_FIXES = 150  # at most so many are looked at
 RUN_COLUMNS = 19
 HOP_MPS = 2.0  # a van's short move is faster than a walk ...
 HOP_M = 9.0  # ... and leads further than this
 CRUISE_WITHIN_S = 90.0
+CLOSE_S = 90.0  # nothing later than this after a standstill is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,11 @@ def find_runs(
         a = i
         while a <= j:
             b = _hop_after(t, x, y, speed_mps, jitter, a, j)
+            while True:
+                k = _left_for_good(t, x, y, noise_m, a, b)
+                if k == b:
+                    break
+                b = k
             _describe(t, x, y, noise_m, states, a, b, jitter, out[count])
             out[count, 16], out[count, 17] = j + 1, t[j]
             count += 1
@@ -167,7 +176,10 @@ def _with_returns(
         while end + 1 < n and states[end + 1] == STAND and kinds[end + 1] != HIDDEN_MOVE:
             end += 1
         bx, by = _mean(x, y, max(i, j - 3), j)
-        ex, ey = _mean(x, y, k, min(end, k + 3))
+        few = k
+        while few < min(end, k + 3) and t[few + 1] - t[j] <= CLOSE_S:
+            few += 1
+        ex, ey = _mean(x, y, k, few)
         if sqrt((ex - bx) ** 2 + (ey - by) ** 2) > RETURN_M + 1.5 * noise_m[k]:
             return j
         j = end
@@ -204,6 +216,47 @@ def _hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float
             return k
         k = end
     return j
+
+
+@njit(cache=True)
+def _left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: int) -> int:
+    """Last row before the van was moved unseen within the standing rows a..b; b when it was not.
+
+    A driver begins and ends at the van: when the rows end elsewhere than they began, it was moved in between,
+    where the rows fall best into two places.
+    """
+    if t[b] - t[a] < 2 * MOVED_S:
+        return b
+    first = a
+    while first < b and t[first + 1] - t[a] <= 15.0:
+        first += 1
+    last = b
+    while last > a and t[b] - t[last - 1] <= 15.0:
+        last -= 1
+    bx, by = _mean(x, y, a, first)
+    ex, ey = _mean(x, y, last, b)
+    noise = min(0.5 * (noise_m[a] + noise_m[b]), 12.0)
+    if sqrt((ex - bx) ** 2 + (ey - by) ** 2) <= MOVED_M + 3.0 * noise:
+        return b
+    n = b + 1 - a
+    sums = np.zeros((n + 1, 3))
+    for k in range(n):
+        sums[k + 1, 0] = sums[k, 0] + x[a + k]
+        sums[k + 1, 1] = sums[k, 1] + y[a + k]
+        sums[k + 1, 2] = sums[k, 2] + 1.0
+    best = -1.0
+    at = b
+    for k in range(1, n):
+        if t[a + k - 1] - t[a] < MOVED_S or t[b] - t[a + k] < MOVED_S:
+            continue
+        m = n - k
+        dx = sums[k, 0] / k - (sums[n, 0] - sums[k, 0]) / m
+        dy = sums[k, 1] / k - (sums[n, 1] - sums[k, 1]) / m
+        between = (dx * dx + dy * dy) * k * m / n
+        if between > best:
+            best = between
+            at = a + k - 1
+    return at
 
 
 @njit(cache=True)
@@ -330,7 +383,7 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
     """Seconds of slow driving near the place just before standing."""
     k = a
-    while k > 0:
+    while k > 0 and a - k < SEARCH_FIXES:
         dt = t[k] - t[k - 1]
         near = sqrt((x[k - 1] - px) ** 2 + (y[k - 1] - py) ** 2) < SEARCH_REACH_M
         if dt > 20.0 or not near or _step(x, y, k, k - 1) > SEARCH_MPS * dt:

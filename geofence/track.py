@@ -115,6 +115,7 @@ class Decoded:
         known = self.final > 0
         base_row = int(self.row[base]) if known else 0
         first_row = track.row_after(track.ts_ms(base_row) - STALE_CONTEXT_MS) if known else 0
+        first_row = max(first_row - 1, 0)  # one more: how long a position was repeated shows
         trusted = base_row - first_row if known else -1
         part = track.matrix(first_row, end)
         if not known:
@@ -127,13 +128,14 @@ class Decoded:
         if known:
             marks[:trusted] = cleaning.BEFORE
             marks[trusted] = cleaning.GOOD
+        sure = cleaning.sure(t, x, y, marks)
         good = np.flatnonzero(marks == cleaning.GOOD)
         start = int(self.state[base]) if known else -1
         t, x, y, accuracy, speed = t[good], x[good], y[good], part[good, 3], part[good, 4]
         first = float(self.jitter_m[base]) if known else rules.gps_noise_m
         jitter = cleaning.jitter_m(t, x, y, first)
         noise = np.where(np.isnan(accuracy), jitter, np.maximum(accuracy / 1.5, jitter))
-        state, kind, merged = motion.decode(t, x, y, noise, speed, start)
+        state, kind, final = motion.decode(t, x, y, noise, speed, start, sure)
         if known:
             kind[0] = self.kind[base]
         keep = base
@@ -147,7 +149,7 @@ class Decoded:
         self.kind = np.concatenate([self.kind[:keep], kind])
         self.row = np.concatenate([self.row[:keep], good + first_row])
         self.rows_read = end
-        self.final = base + min(int(merged), self._surely_clean(t))
+        self.final = base + int(final)
 
     def forget_before(self, fix: int) -> int:
         """Drop the fixes before this number, which must be final; returns how many were dropped."""
@@ -160,17 +162,12 @@ class Decoded:
         self.final -= fix
         return fix
 
-    def _surely_clean(self, t: npt.NDArray[np.float64]) -> int:
-        """How many of these fixes no later fix can discredit."""
-        if len(t) <= 2:
-            return 0
-        return min(int(np.searchsorted(t, t[-1] - cleaning.LOOK_AHEAD_S, side="right")), len(t) - 2)
-
     def _set_origin(self, part: Rows) -> None:
+        """A plane about the first fixes: the middle one of three, since any may be far off."""
         self.origin_ms = int(part[0, 0])
         usable = part[(np.abs(part[:, 1]) > 1e-3) | (np.abs(part[:, 2]) > 1e-3)]
-        at = usable[0] if len(usable) else part[0]
-        self.plane = LocalPlane(float(at[1]), float(at[2]))
+        at = np.sort((usable if len(usable) else part)[:3, 1:3], axis=0)
+        self.plane = LocalPlane(*at[len(at) // 2].tolist())
 
     def _to_plane(self, part: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         lon = (part[:, 2] - self.plane.lon + 180.0) % 360.0 - 180.0
