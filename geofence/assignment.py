@@ -7,7 +7,7 @@ survive give each decision its confidence. (Beam search over a hidden Markov ali
 planned stops; compare Rabiner 1989 and Lowerre 1976.)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, hypot, log, log1p
@@ -32,7 +32,7 @@ UNPLANNED: Final = log(0.001)  # a customer that the route does not name
 AGAIN: Final = log(0.005)  # a second visit that nobody planned
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
-SHARED: Final = log(0.15)  # one more planned customer served from the same standing
+SHARED: Final = log(0.2)  # one more planned customer served from the same standing
 SHARED_UNPLANNED: Final = log(0.01)  # ... one that no route names
 SAME_PLACE_M: Final = 12.0
 RESUMED_HERE: Final = [(60.0, log(0.85)), (180.0, log(0.5)), (600.0, log(0.08)), (1800.0, log(0.004))]
@@ -60,9 +60,6 @@ class Decision(NamedTuple):
     shares: tuple[float, ...]  # of the time, one a target
 
 
-Past = tuple[tuple[int, dict[str, float]], ...]
-
-
 class _Group(NamedTuple):
     """Customers that one standstill may have served together, in the order of the plan."""
 
@@ -88,7 +85,17 @@ class _Hypothesis(NamedTuple):
     log_length: float  # sum of the logarithms of their seconds for an average order
     place: float  # its place score
     park: tuple[float, float]  # where the van stood at its latest part
-    past: Past  # shares of customers in decisions that are no longer told apart, newest first
+
+
+class _Growth(NamedTuple):
+    """One way in which a hypothesis goes on: nobody (no group), a new visit, or the latest one resumed."""
+
+    score: float
+    old: _Hypothesis
+    group: _Group | None
+    dwell: float
+    place: float
+    resumes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Assigner:
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
         self._dwell_s = dwell_s
-        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, 1.0, 0, 0.0, 0.0, (0.0, 0.0), ())]
+        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, 1.0, 0, 0.0, 0.0, (0.0, 0.0))]
         needs = [_need(Target("", "", s)) for s in plan.stops]
         self._mean_need = sum(needs) / len(needs) if needs else 1.0
         self._open: list[int] = []  # standstills with candidates whose decision may still change
@@ -135,8 +142,8 @@ class Assigner:
         """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
         found = self._likeliest(standstill, near)
         groups = self._groups(standstill, walk, found)
-        grown = [h for old in self._beam for h in self._extend(old, index, standstill, groups)]
-        self._beam = _prune(grown)
+        grown = [g for old in self._beam for g in self._extend(old, standstill, groups)]
+        self._beam = _prune(grown, index, standstill)
         self._open.append(index)
         self._update_beliefs()
         while len(self._open) > WINDOW:
@@ -159,16 +166,19 @@ class Assigner:
         self.final_before = self._open[0] if self._open else index + 1
 
     def _update_beliefs(self) -> None:
+        """Weigh the latest few decisions, which all hypotheses tell apart; earlier ones keep their weights."""
         top = self._beam[0].score
         weights = [exp(h.score - top) for h in self._beam]
         total = sum(weights)
-        shares: dict[int, dict[str, float]] = {i: {} for i in self._open}
+        shares: dict[int, dict[str, float]] = {i: {} for i in self._open[-REMEMBERED:]}
         for hypothesis, weight in zip(self._beam, weights, strict=True):
-            for index, told in _told(hypothesis):
-                own = shares.get(index)
+            node = hypothesis.decision
+            while node is not None and node.number >= self._open[0]:
+                own = shares.get(node.number)
                 if own is not None:
-                    for customer_id, p in told.items():
-                        own[customer_id] = own.get(customer_id, 0.0) + p * weight / total
+                    for target in node.targets:
+                        own[target.customer_id] = own.get(target.customer_id, 0.0) + weight / total
+                node = node.before
         for index, own in shares.items():
             ranked = sorted(((c, round(p, 2)) for c, p in own.items()), key=lambda s: (-s[1], s[0]))
             self.beliefs[index] = Belief(tuple(ranked))
@@ -225,24 +235,24 @@ class Assigner:
         need = sum(_need(t) for t in targets) / self._mean_need
         return _Group(targets, split.shares, parked + split.score, need, seconds, needed_s)
 
-    def _extend(
-        self, old: _Hypothesis, index: int, standstill: Standstill, groups: Sequence[_Group]
-    ) -> list[_Hypothesis]:
+    def _extend(self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group]) -> list[_Growth]:
+        """Every way in which a hypothesis may go on, with its score."""
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
-        idle = NOBODY + idle_dwell(round(seconds, 1), standstill.open_ended)
-        grown = [old._replace(score=old.score + idle)]
+        idle = old.score + NOBODY + idle_dwell(round(seconds, 1), standstill.open_ended)
+        grown = [_Growth(idle, old, None, 0.0, 0.0, False)]
         unmoved = old.decision is not None and self._unmoved(old, standstill)
+        usual = (USUAL_WEIGHT * log(SERVICE_MEDIAN_S) + old.log_length) / (USUAL_WEIGHT + old.services)
         for group in groups:
             prior = self._prior(old, group.targets)
             if prior is None:
                 continue
             if unmoved:
                 prior += _shared_prior(group.targets[0])
-            dwell = self._dwell(old, group, group.seconds, standstill.open_ended)
+            dwell = _dwell(exp(usual), group, group.seconds, standstill.open_ended)
             score = old.score + prior + group.place + dwell
-            if score > old.score + idle - TOO_UNLIKELY:
-                grown.append(self._serve(old, index, standstill, group, score, dwell))
-        resumed = self._resume(old, index, standstill, groups)
+            if score > idle - TOO_UNLIKELY:
+                grown.append(_Growth(score, old, group, dwell, group.place, False))
+        resumed = self._resumed(old, standstill, groups, exp(usual))
         if resumed is not None:
             grown.append(resumed)
         return grown
@@ -272,50 +282,9 @@ class Assigner:
             prior += _shared_prior(target) if n else 0.0
         return prior
 
-    def _serve(
-        self,
-        old: _Hypothesis,
-        index: int,
-        standstill: Standstill,
-        group: _Group,
-        score: float,
-        dwell: float,
-    ) -> _Hypothesis:
-        served, last = old.served, old.last
-        services, log_length = old.services, old.log_length
-        if old.decision is not None:
-            services += 1
-            log_length += log(max((old.until_ms - old.since_ms) / 1000 / old.need, 10.0))
-        for target in group.targets:
-            if target.planned is not None:
-                last = target.planned.number
-                served |= 1 << last
-        return _Hypothesis(
-            score=score,
-            served=served,
-            last=last,
-            decision=Decision(old.decision, index, group.targets, False, group.shares),
-            customers=old.customers | {t.customer_id for t in group.targets},
-            since_ms=standstill.arrived_ms,
-            until_ms=standstill.departed_ms,
-            dwell=dwell,
-            need=group.need,
-            services=services,
-            log_length=log_length,
-            place=group.place,
-            park=standstill.park,
-            past=_past(old),
-        )
-
-    def _dwell(self, old: _Hypothesis, group: _Group, seconds: float, censored: bool) -> float:
-        """Score of a service's length, by what its orders need and how long this driver's services take."""
-        usual = (USUAL_WEIGHT * log(SERVICE_MEDIAN_S) + old.log_length) / (USUAL_WEIGHT + old.services)
-        score = service_dwell(seconds, exp(usual) * group.need, len(group.targets), censored)
-        return score + TOO_SHORT if seconds < group.needed_s else score
-
-    def _resume(
-        self, old: _Hypothesis, index: int, standstill: Standstill, groups: Sequence[_Group]
-    ) -> _Hypothesis | None:
+    def _resumed(
+        self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group], usual_s: float
+    ) -> _Growth | None:
         """The standstill as one more part of the latest visit: the van was moved, or the driver came back."""
         if old.decision is None:
             return None
@@ -328,18 +297,59 @@ class Assigner:
             return None
         before_s = (old.until_ms - old.since_ms) / 1000
         whole_s = (standstill.departed_ms - old.since_ms) / 1000
-        dwell = self._dwell(old, group, whole_s, standstill.open_ended)
+        dwell = _dwell(usual_s, group, whole_s, standstill.open_ended)
         place = (old.place * before_s + group.place * group.seconds) / max(before_s + group.seconds, 1.0)
-        longer = group.shares if group.seconds > before_s else old.decision.shares
+        score = old.score + prior + place - old.place + dwell - old.dwell + RESUMED_DWELL
+        return _Growth(score, old, group, dwell, place, True)
+
+
+def _grow(growth: _Growth, number: int, standstill: Standstill) -> _Hypothesis:
+    """The hypothesis that comes of it."""
+    old, group = growth.old, growth.group
+    if group is None:
+        return old._replace(score=growth.score)
+    if growth.resumes:
+        assert old.decision is not None
+        before_s = (old.until_ms - old.since_ms) / 1000
+        shares = group.shares if group.seconds > before_s else old.decision.shares
         return old._replace(
-            score=old.score + prior + place - old.place + dwell - old.dwell + RESUMED_DWELL,
-            decision=Decision(old.decision, index, targets, True, longer),
+            score=growth.score,
+            decision=Decision(old.decision, number, group.targets, True, shares),
             until_ms=standstill.departed_ms,
-            dwell=dwell,
-            place=place,
+            dwell=growth.dwell,
+            place=growth.place,
             park=standstill.park,
-            past=_past(old),
         )
+    served, last = old.served, old.last
+    services, log_length = old.services, old.log_length
+    if old.decision is not None:
+        services += 1
+        log_length += log(max((old.until_ms - old.since_ms) / 1000 / old.need, 10.0))
+    for target in group.targets:
+        if target.planned is not None:
+            last = target.planned.number
+            served |= 1 << last
+    return _Hypothesis(
+        score=growth.score,
+        served=served,
+        last=last,
+        decision=Decision(old.decision, number, group.targets, False, group.shares),
+        customers=old.customers | {t.customer_id for t in group.targets},
+        since_ms=standstill.arrived_ms,
+        until_ms=standstill.departed_ms,
+        dwell=growth.dwell,
+        need=group.need,
+        services=services,
+        log_length=log_length,
+        place=growth.place,
+        park=standstill.park,
+    )
+
+
+def _dwell(usual_s: float, group: _Group, seconds: float, censored: bool) -> float:
+    """Score of a service's length, by what its orders need and how long this driver's services take."""
+    score = service_dwell(seconds, usual_s * group.need, len(group.targets), censored)
+    return score + TOO_SHORT if seconds < group.needed_s else score
 
 
 def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -400,56 +410,18 @@ def _key(h: _Hypothesis) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _told(h: _Hypothesis) -> Iterator[tuple[int, dict[str, float]]]:
-    """What a hypothesis says of each decision: its own latest ones, and the shares of its past."""
-    node = h.decision
-    for _ in range(REMEMBERED):
-        if node is None:
-            return
-        yield node.number, {t.customer_id: 1.0 for t in node.targets}
-        node = node.before
-    yield from h.past
-
-
-def _past(old: _Hypothesis) -> Past:
-    """The past of a hypothesis that grows by one decision: one more becomes part of it."""
-    node = old.decision
-    for _ in range(REMEMBERED - 1):
-        if node is None:
-            return old.past
-        node = node.before
-    if node is None:
-        return old.past
-    return ((node.number, {t.customer_id: 1.0 for t in node.targets}), *old.past[: WINDOW - 1])
-
-
-def _prune(grown: list[_Hypothesis]) -> list[_Hypothesis]:
-    """The best hypotheses; those alike in all that matters later are joined, the weaker lends its weight."""
-    grown.sort(key=lambda h: -h.score)
+def _prune(grown: list[_Growth], number: int, standstill: Standstill) -> list[_Hypothesis]:
+    """The best hypotheses; those alike in all that matters later are joined: the weaker lends its weight."""
+    grown.sort(key=lambda g: -g.score)
     kept: dict[tuple[object, ...], _Hypothesis] = {}
-    for h in grown:
-        if h.score < grown[0].score - TOO_UNLIKELY:
+    for growth in grown[: 4 * BEAM]:
+        if growth.score < grown[0].score - TOO_UNLIKELY:
             break
+        h = _grow(growth, number, standstill)
         key = _key(h)
         better = kept.get(key)
         if better is not None:
-            kept[key] = _joined(better, h)
+            kept[key] = better._replace(score=better.score + log1p(exp(h.score - better.score)))
         elif len(kept) < BEAM:
             kept[key] = h
     return sorted(kept.values(), key=lambda h: -h.score)
-
-
-def _joined(better: _Hypothesis, other: _Hypothesis) -> _Hypothesis:
-    """The better hypothesis with the weight of both, and what each believes of the past."""
-    ratio = exp(other.score - better.score)
-    share = ratio / (1 + ratio)
-    past = []
-    others = dict(other.past)
-    for index, own in better.past:
-        mixed = {c: p * (1 - share) for c, p in own.items()}
-        for customer_id, p in others.pop(index, {}).items():
-            mixed[customer_id] = mixed.get(customer_id, 0.0) + p * share
-        past.append((index, mixed))
-    past += [(index, {c: p * share for c, p in theirs.items()}) for index, theirs in others.items()]
-    past.sort(key=lambda entry: -entry[0])
-    return better._replace(score=better.score + log1p(ratio), past=tuple(past))

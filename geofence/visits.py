@@ -23,6 +23,7 @@ GAP_BRIDGED_S: Final = 120.0
 BREAK_S: Final = 900.0
 LOW_ACCURACY_M: Final = 60.0
 DAY_MS: Final = 86_400_000
+NEVER_MS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class Reporter:
         self._first_unsettled = 0  # stays before this number belong to settled visits
         self._unplanned: dict[str, int] = {}  # settled unplanned visits of each customer
         self._furthest = -1  # highest planned number among settled visits
+        self._due_ms = 0  # nothing new can be told of an earlier time
+        self._told_until_ms = 0
         self._pending: set[str] = set()  # visits told that may still be withdrawn
 
     @property
@@ -106,6 +109,7 @@ class Reporter:
         """Keep a stay."""
         if stay.candidates:
             self._stays[self._count] = stay
+            self._due_ms = 0
         self._count += 1
 
     def report(self, assigner: Assigner, now_ms: int, all_of_it: bool, events_after_ms: int) -> Report:
@@ -114,8 +118,10 @@ class Reporter:
         Visits whose every decision is final are settled: they are told one last time and forgotten.
         """
         told_by_ms = now_ms if all_of_it else now_ms - round(1000 * self._rules.decide_after_s)
-        if not self._stays:
-            return Report([], [], [], told_by_ms)
+        if not self._stays or (told_by_ms < self._due_ms and not all_of_it):
+            return Report([], [], [], min(told_by_ms, self._told_until_ms))
+        self._told_until_ms = told_by_ms
+        self._due_ms = NEVER_MS
         visits = group(assigner.decisions(self._first_unsettled))
         unplanned, furthest = dict(self._unplanned), self._furthest
         records: list[ServiceTime] = []
@@ -124,7 +130,9 @@ class Reporter:
         for n, visit in enumerate(visits):
             ordinals = [unplanned.get(t.customer_id, 0) for t in visit.targets]
             until_ms = self._stays[visit.parts[-1]].standstill.departed_ms
-            if all_of_it or until_ms <= told_by_ms:
+            if not all_of_it and until_ms > told_by_ms:
+                self._due_ms = min(self._due_ms, until_ms)
+            else:
                 made = self._records(visit, assigner, ordinals, furthest)
                 records += made
                 pending.update(r.visit_id for r in made)
