@@ -30,15 +30,15 @@ class Size:
     drivers: int
     days: int
     trials: int
-    spacing_s: float = 5.0
+    spacing_s: float = 10.0
     seed: int = 3
     start: date = date(2026, 9, 22)
     """The day after the recorded drivers' trips, so that the newest days, which prove the model, are the
     town's."""
 
 
-FULL: Final = Size(drivers=12, days=10, trials=12)
-SMALL: Final = Size(drivers=6, days=6, trials=4)
+FULL: Final = Size(drivers=8, days=8, trials=10)
+SMALL: Final = Size(drivers=4, days=5, trials=3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,7 @@ def _detected(place: Place, worker: WorkerProcess, recordings: list[Recording]) 
         told = values(place.broker.bootstrap_servers, place.topics, "service-times")
         verdicts = [judged(r, claims(told, r.drivers)) for r in recordings]
     with progress(None, "Worker: visits to the training table"):
-        highest = revisions(told)
-        worker.wait_for(
-            lambda: _rows(place).items() >= highest.items(), lambda: len(_rows(place)), "The training table"
-        )
+        _wait_for_table(place, worker, revisions(told))
     return Findings(verdicts, sent)
 
 
@@ -155,6 +152,19 @@ def _wait_until_settled(worker: WorkerProcess, sent: int, bar: Bar) -> None:
         return shown >= sent and state.lag == 0 and state.settled
 
     worker.wait_for(done, lambda: shown, "The worker")
+
+
+def _wait_for_table(place: Place, worker: WorkerProcess, told: dict[str, int]) -> None:
+    """Until the training table holds every visit at the revision told, or a later one."""
+    missing = len(told)
+
+    def done() -> bool:
+        nonlocal missing
+        rows = _rows(place)
+        missing = sum(rows.get(visit_id, 0) < revision for visit_id, revision in told.items())
+        return missing == 0
+
+    worker.wait_for(done, lambda: missing, "The training table")
 
 
 def _rows(place: Place) -> dict[str, int]:
