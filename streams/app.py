@@ -141,6 +141,8 @@ class Worker:
 
     async def _stopping(self, *_: Any, **__: Any) -> None:
         await self.holding.stop()
+        if self.sink is not None:
+            await self.sink.stop()
         await self.inspection.stop()
         await self.facts.stop()
 

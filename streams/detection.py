@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from geofence.routes import Route
 from streams.facts import Facts
 from streams.holding import Held, Holding, raise_from, wall_ms
-from streams.intake import Intake
+from streams.intake import Intake, until_it_works
 from streams.metrics import PartitionReport
 from streams.partition import FenceChange, OutOfSequence, Partition, portions
 from streams.scoring import Prediction, StopScoring
@@ -23,7 +22,6 @@ TICK_S: Final = 0.02
 LOOK_AGAIN_S: Final = 0.005
 LOOK_EVERY_S: Final = 1.0
 LET_GO_EVERY_S: Final = 600.0
-AFTER_ERROR_S: Final = 2.0
 BULK: Final = 2_000
 """A run of so many messages means catching up, when few large transactions do better than many quick ones."""
 
@@ -143,18 +141,12 @@ class DetectionWork:
     async def _everything_known(self, held: Held, work: Partition) -> None:
         """Return when all fences and routes there are now have been taken in."""
         routes = TopicPartition(self._topics.name("routes"), held.number)
-        while held.work is work:
-            try:
-                ends = dict(await self._facts.ends([routes, *self._facts.partitions("geofences")]))
-            except KafkaError as error:
-                log.warning("Cannot look for geofences and routes: %s; intake waits", error)
-                await asyncio.sleep(AFTER_ERROR_S)
-                continue
-            end = ends.pop(routes)
-            await self._facts.reach(ends)
-            while held.work is work and work.positions.inputs["routes"] < end:
-                await asyncio.sleep(LOOK_AGAIN_S)
-            return
+        tps = [routes, *self._facts.partitions("geofences")]
+        ends = dict(await until_it_works(lambda: self._facts.ends(tps), "look for geofences and routes"))
+        end = ends.pop(routes)
+        await self._facts.reach(ends)
+        while held.work is work and work.positions.inputs["routes"] < end:
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     def _take_fence(self, change: FenceChange) -> None:
         """Let each engine see the fence change from what it was: they share one set of fences."""

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from geofence.errors import InvalidRecord
 from streams.checkpoint import Fenced, NotCommitted, Producer
-from streams.intake import Intake
+from streams.intake import Intake, until_it_works
 from streams.partition import letter_for
 from streams.records import DeadLetter, decode_fence, decode_manual, decode_weather, encode
 from streams.topics import Topics
@@ -47,8 +46,11 @@ class Inspection:
             producer = self._producers.setdefault(
                 tp, Producer(self._bootstrap, f"{self._topics.app_id}-{tp.topic}-{tp.partition}")
             )
-            await producer.open()
-        self._positions = dict(await self._intake.starting_points(wanted)) if wanted else {}
+            await until_it_works(producer.open, f"take {tp.topic} over")
+        self._positions = {}
+        if wanted:
+            points = await until_it_works(lambda: self._intake.starting_points(wanted), "read offsets")
+            self._positions = dict(points)
 
     async def stop(self) -> None:
         """Let everything go."""
@@ -72,7 +74,7 @@ class Inspection:
         while tp in self._producers and self._positions.get(tp) == position:
             try:
                 await self._commit(tp, letters, fresh.end)
-            except (Fenced, NotCommitted, KafkaError) as reason:
+            except (Fenced, NotCommitted) as reason:
                 log.warning("Cannot commit what was unreadable in %s: %s; trying again", run.topic, reason)
                 await self._reopen(tp, fresh.end)
             else:
@@ -91,8 +93,9 @@ class Inspection:
         producer = self._producers.get(tp)
         if producer is None:
             return
-        await producer.open()
-        if (await self._intake.starting_points([tp]))[tp] >= end:
+        await until_it_works(producer.open, f"take {tp.topic} over")
+        points = await until_it_works(lambda: self._intake.starting_points([tp]), "read offsets")
+        if points[tp] >= end and tp in self._positions:
             self._positions[tp] = end
 
 

@@ -1,9 +1,18 @@
 """What the agents' work needs of the consumer that feeds it."""
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, Protocol, TypeVar
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+AGAIN_AFTER_S: Final = 2.0
+
+Found = TypeVar("Found")
+
+log = logging.getLogger(__name__)
 
 
 class Intake(Protocol):
@@ -17,3 +26,13 @@ class Intake(Protocol):
 
     def readable_end(self, tp: TopicPartition) -> int | None:
         """The offset after the last record that can be read, as far as known."""
+
+
+async def until_it_works(ask: Callable[[], Awaitable[Found]], what: str) -> Found:
+    """What Kafka answers, asked again for as long as it cannot; `what` says in the log what that is."""
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            log.warning("Cannot %s: %r; trying again", what, error)
+            await asyncio.sleep(AGAIN_AFTER_S)

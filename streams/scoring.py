@@ -47,10 +47,12 @@ class StopScoring:
 
     async def refresh(self) -> bool:
         """Look for a new champion and new visits; True when another model is in charge now."""
+        from deltalake.exceptions import DeltaError
+
         async with self._one_at_a_time:
             try:
                 changed = await asyncio.to_thread(self._refresh)
-            except (ServicetimeError, OSError) as error:
+            except (ServicetimeError, OSError, DeltaError) as error:
                 self._instruments.problems[PART] = str(error)
                 log.warning("Cannot look for a new model: %s", error)
                 return False
@@ -71,6 +73,7 @@ class StopScoring:
         """The predictions for all stops of these routes, and the routes' totals."""
         if self._scorer is None:
             await self.refresh()
+            await asyncio.to_thread(self._need_some_scorer)
         wanted = [route for route in routes if route.stops]
         predictions: list[Prediction] = []
         async with self._one_at_a_time:
@@ -96,6 +99,14 @@ class StopScoring:
         if changed and version is not None:
             log.info("Predicts with model version %d", version)
         return changed
+
+    def _need_some_scorer(self) -> None:
+        """Fall back on the rule while neither models nor visits can be had."""
+        from models.schema import TRAINING
+        from models.scoring import Scorer
+
+        if self._scorer is None:
+            self._scorer = Scorer(TRAINING.empty_table().to_pandas())
 
     def _found_champion(self) -> "_Champion | None":
         address = self._settings.registry

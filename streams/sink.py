@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from streams.errors import Unavailable
 from streams.facts import Facts
+from streams.intake import until_it_works
 from streams.metrics import Instruments
 from streams.settings import Settings
 from streams.transport import Run
@@ -21,6 +23,7 @@ FULL: Final = 20_000
 """So many records may wait for the table before intake pauses."""
 
 AGAIN_AFTER_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+LAST_WRITE_S: Final = 10.0
 PART: Final = "training table"
 
 log = logging.getLogger(__name__)
@@ -59,7 +62,8 @@ class TableSink:
         wanted = {tp.partition for tp in tps if tp.topic == self._topic}
         self._waiting.clear()
         self._room.set()
-        ends = await self._facts.ends([TopicPartition(self._topic, p) for p in wanted]) if wanted else {}
+        tps = [TopicPartition(self._topic, p) for p in wanted]
+        ends = await until_it_works(lambda: self._facts.ends(tps), "look where topics end") if tps else {}
         for number in wanted:
             held = await self._patiently(committed_version, self._table, self._app_id(number)) or 0
             end = ends[TopicPartition(self._topic, number)]
@@ -103,26 +107,22 @@ class TableSink:
             waiting.written = end
             self._room.set()
 
+    async def stop(self) -> None:
+        """Write what waits, unless that takes long: it can be read again."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.flush(), LAST_WRITE_S)
+
     async def _write(self, number: int, records: list[ConsumerRecord], end: int) -> None:
         from models.dataset import upsert
 
-        await self._know_everything()
+        everything = partial(self._facts.present, "geofences", "routes", "weather")
+        await until_it_works(everything, "look for geofences, routes and weather")
         rows = self._rows(records)
         done = await self._patiently(upsert, self._table, rows, self._app_id(number), end)
         self._instruments.table_rows.inc(done.written)
         if done.quarantined:
             reasons = ", ".join(sorted(done.reasons))
             log.warning("%d rows went to the table's quarantine: %s", done.quarantined, reasons)
-
-    async def _know_everything(self) -> None:
-        while True:
-            try:
-                await self._facts.present("geofences", "routes", "weather")
-            except KafkaError as error:
-                log.warning("Cannot look for geofences, routes and weather: %s; rows wait", error)
-                await asyncio.sleep(AGAIN_AFTER_S[0])
-            else:
-                return
 
     def _rows(self, records: list[ConsumerRecord]) -> list[dict[str, Any]]:
         """A row for the highest revision of each visit."""

@@ -19,6 +19,8 @@ FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 QUIET: Final = ("faust", "mode", "aiokafka", "kafka")
 """Libraries whose everyday news is not a user's."""
 
+log = logging.getLogger(__name__)
+
 
 class OneLine(logging.Formatter):
     """Log records without their tracebacks."""
@@ -59,12 +61,13 @@ async def _run(settings: Settings, supervised: bool) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    log.info("Gets detection ready, which takes a while the first time")
     await asyncio.to_thread(warm_up)
     worker = Worker(settings)
     web = None
     if settings.web_port is not None:
         web = WebServer(settings.web_host, settings.web_port, worker.instruments.registry, worker.health)
-        logging.getLogger(__name__).info("Metrics at http://%s:%d/metrics", settings.web_host, web.port)
+        log.info("Metrics at http://%s:%d/metrics", settings.web_host, web.port)
     following = asyncio.create_task(_follow_parent()) if supervised else None
     try:
         await _until(stop, worker.app)

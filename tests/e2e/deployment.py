@@ -16,6 +16,7 @@ from typing import Any, Self
 from streams.reading import read_stretch
 from streams.state import Counts, Stored, read_state
 from streams.topics import Topics, ensure_topics
+from streams.warm_up import warm_up
 
 Record = dict[str, Any]
 HOW_IT_WAS_TOLD = ("revision",)
@@ -25,6 +26,7 @@ class Deployment:
     """One set of topics with the workers on it; everything ends with the block."""
 
     def __init__(self, bootstrap: str, directory: Path, partitions: int = 2) -> None:
+        warm_up()  # what it compiles is kept on disk, so that no worker has to
         name = f"t{uuid.uuid4().hex[:10]}"
         self.bootstrap = bootstrap
         self.directory = directory
