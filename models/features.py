@@ -62,6 +62,12 @@ PLAIN: Final = (
 )
 """Features that are a column of the stop as it is."""
 
+TIMES: Final = ("as_of", "planned_arrival")
+TEXTS: Final = ("stop_id", "route_id", "driver_id", "customer_id", *CATEGORIES)
+NUMBERS: Final = (*PLAIN, "route_stops")
+STOP_COLUMNS: Final = (*TEXTS, *TIMES, *NUMBERS)
+"""What features and baselines need to know of a stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
@@ -130,11 +136,15 @@ def build(stops: pd.DataFrame, past: Histories, spec: FeatureSpec) -> Floats:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Stops as a frame with the dtypes that `build` expects of the training table."""
-    frame = pd.DataFrame(list(rows))
-    for name in ("as_of", "planned_arrival"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
-    return frame
+    """Stops as a frame of the columns that `build` and baselines read, with the table's dtypes."""
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in STOP_COLUMNS}
+    for name in TIMES:
+        columns[name] = pd.to_datetime(columns[name], utc=True).astype("datetime64[us, UTC]")
+    for name in TEXTS:
+        columns[name] = pd.Series(columns[name], dtype="str")
+    for name in NUMBERS:
+        columns[name] = np.array(columns[name], dtype=np.float64)
+    return pd.DataFrame(columns)
 
 
 def to_ms(times: pd.Series) -> npt.NDArray[np.int64]:

@@ -15,6 +15,7 @@ from models.history import History
 from models.model import Estimates
 from models.regional import AnyModel
 from models.registry import NAME
+from models.totals import RouteCalibration
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,11 +59,23 @@ class Scorer:
         self, stops: Sequence[Mapping[str, Any]], predicted_at_ms: int, explain: bool = True
     ) -> list[dict[str, Any]]:
         """`stop-predictions` records for stops as `Facts.of_routes` gives them."""
+        return self.predictions_and_totals(stops, predicted_at_ms, explain)[0]
+
+    def predictions_and_totals(
+        self, stops: Sequence[Mapping[str, Any]], predicted_at_ms: int, explain: bool = True
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """`stop-predictions` records of stops, and `route-predictions` records of what they add up to."""
         if not stops:
-            return []
-        scored = self.score(frame_of(stops), explain)
+            return [], []
+        frame = frame_of(stops)
+        scored = self.score(frame, explain)
         at = format_time(predicted_at_ms)
-        own = None if self.model is None else {"name": NAME, "version": str(self.version)}
+        return self._of_stops(stops, scored, at), self._of_routes(frame, scored, at)
+
+    def _of_stops(
+        self, stops: Sequence[Mapping[str, Any]], scored: "Scored", at: str
+    ) -> list[dict[str, Any]]:
+        model = self._reference
         rounded = [np.round(v, 1).tolist() for v in _columns(scored.estimates)]
         return [
             {
@@ -74,7 +87,7 @@ class Scorer:
                 "p50_s": p50,
                 "p90_s": p90,
                 "expected_s": expected,
-                "model": own,
+                "model": model,
                 "fallback": fallback,
                 "top_factors": factors,
             }
@@ -83,13 +96,44 @@ class Scorer:
             )
         ]
 
+    def _of_routes(self, stops: pd.DataFrame, scored: "Scored", at: str) -> list[dict[str, Any]]:
+        calibration = RouteCalibration() if self.model is None else self.model.routes
+        estimates = scored.estimates
+        totals = calibration.totals(stops["route_id"], estimates.expected_s, estimates.sd_s)
+        model, first = self._reference, stops.drop_duplicates("route_id")
+        drivers = dict(zip(first["route_id"], first["driver_id"], strict=True))
+        bounds = [np.round(calibration.quantile(totals, level), 1).tolist() for level in (0.1, 0.5, 0.9)]
+        return [
+            {
+                "route_id": route,
+                "driver_id": drivers[route],
+                "predicted_at": at,
+                "stops": int(count),
+                "expected_s": round(expected, 1),
+                "p10_s": p10,
+                "p50_s": p50,
+                "p90_s": p90,
+                "model": model,
+            }
+            for route, count, expected, p10, p50, p90 in zip(
+                totals.route_ids, totals.stops, totals.expected_s.tolist(), *bounds, strict=True
+            )
+        ]
+
+    @property
+    def _reference(self) -> dict[str, str] | None:
+        """Which model says it, as records name it."""
+        return None if self.model is None else {"name": NAME, "version": str(self.version)}
+
     def score(self, stops: pd.DataFrame, explain: bool = True) -> Scored:
         """Estimates for a frame of stops (`models.features.frame_of`); top factors only when asked for."""
         if self.model is None:
             return self._fall_back(stops)
-        explained = self.model.explain(stops, self._past) if explain else [{} for _ in range(len(stops))]
-        factors = [_largest(effects_s) for effects_s in explained]
-        return Scored(self.model.estimate(stops, self._past), [None] * len(stops), factors)
+        estimates = self.model.estimate(stops, self._past)
+        factors: list[list[dict[str, Any]]] = [[] for _ in range(len(stops))]
+        if explain:
+            factors = [_largest(effects_s) for effects_s in self.model.explain(stops, self._past)]
+        return Scored(estimates, [None] * len(stops), factors)
 
     def _fall_back(self, stops: pd.DataFrame) -> Scored:
         past = self._customers.past(stops["customer_id"], to_ms(stops["as_of"]))

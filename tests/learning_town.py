@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from geofence.routes import Order
-from models.features import frame_of
 from models.rows import from_ms
 from models.training import Trained, TrainingConfig, train
 from simulation.law import Air, Law, Place
@@ -36,8 +35,8 @@ class Town:
 
 def framed(rows: list[Row]) -> pd.DataFrame:
     """Rows as `dataset.read` gives them."""
-    frame = frame_of(rows)
-    for name in ("arrived_at", "departed_at"):
+    frame = pd.DataFrame(rows)
+    for name in ("arrived_at", "departed_at", "as_of", "planned_arrival"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame.sort_values(["arrived_at", "visit_id"], ignore_index=True)
 

@@ -75,3 +75,20 @@ def test_a_customer_that_always_took_longer_is_predicted_longer() -> None:
     after = Scorer(slow, model, "1").predictions(stops(), NOON)
     assert after[0]["p50_s"] > 1.2 * before[0]["p50_s"]
     assert after[1]["p50_s"] == pytest.approx(before[1]["p50_s"])
+
+
+def test_a_route_takes_as_long_as_its_stops_on_average_and_its_interval_is_narrower_than_theirs() -> None:
+    later = [{**stop, "stop_id": f"s{n}"} for n, stop in enumerate(stops() * 8)]
+    scorer = Scorer(small_town().frame(), small_model().model, "3")
+    predictions, (total,) = scorer.predictions_and_totals(later, NOON)
+    assert (total["route_id"], total["driver_id"], total["stops"]) == ("r9", "d9", 16)
+    assert total["model"] == {"name": "service-times", "version": "3"}
+    assert total["expected_s"] == pytest.approx(sum(p["expected_s"] for p in predictions), abs=1.0)
+    assert total["p10_s"] < total["p50_s"] < total["p90_s"]
+    assert total["p90_s"] - total["expected_s"] < 0.6 * sum(p["p90_s"] - p["expected_s"] for p in predictions)
+
+
+def test_without_a_model_errors_of_a_route_are_taken_to_add_up() -> None:
+    _, (total,) = Scorer(small_town().frame()).predictions_and_totals(stops(), NOON)
+    assert total["model"] is None
+    assert total["p10_s"] < total["expected_s"] < total["p90_s"]
