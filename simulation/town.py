@@ -81,13 +81,19 @@ def build_town(
     where = stream(seed, "where")
     lat, lon = float(where.uniform(36, 60)), float(where.uniform(-8, 25))
     ids = [f"driver-{n + 1:03d}" for n in range(drivers)]
-    districts = []
+    districts, side = [], int(np.ceil(np.sqrt(count)))
     for number in range(count):
-        plane = LocalPlane(lat + 0.5 * (number // 8), lon + 0.8 * (number % 8))
+        plane = _plane(lat, lon, *divmod(number, side))
         region = f"region-{number % regions + 1}"
         law = _regional_law(own, seed, number % regions)
         districts.append(_build_district(own, seed, number, plane, region, law, ids[number::count], stops))
     return Town(own, seed, districts)
+
+
+def _plane(lat: float, lon: float, row: int, column: int) -> LocalPlane:
+    """The plane of a district: some 40 km from its neighbours."""
+    own_lat = lat + row * 40_000 / METRES_PER_DEGREE
+    return LocalPlane(own_lat, lon + column * 40_000 / METRES_PER_DEGREE / float(np.cos(np.radians(own_lat))))
 
 
 def _regional_law(profile: Profile, seed: int, region: int) -> Law:
