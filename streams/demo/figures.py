@@ -1,17 +1,19 @@
 """The report's pictures, as Plotly figures."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
 
+from geofence.fences import Fence
 from geofence.times import format_time
 from simulation.scoring import Claim
 from streams.demo.choosing import Scene
 from streams.demo.judging import Findings, Judged, service_errors_s
 from streams.demo.summary import PREDICTORS
 
-OURS, PLAIN, TRUTH, FENCE, TRACK = "#0f766e", "#d97706", "#111827", "#64748b", "#94a3b8"
+OURS, PLAIN, FENCE, TRACK, FAINT = "#0f766e", "#d97706", "#64748b", "#64748b", "#cbd5e1"
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 ERRORS_UP_TO_S: Final = 120.0
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 49)
@@ -19,7 +21,17 @@ CIRCLE: Final = np.linspace(0, 2 * np.pi, 49)
 
 def day_map(scene: Scene) -> go.Figure:
     """Fences, track and visits of one driver's day, in metres; hover tells arrival, departure, confidence."""
-    figure = go.Figure([_fences(scene), _track(scene), _visits(scene)])
+    served = {visit.customer_id for visit in scene.visits}
+    own = [fence for fence in scene.fences if fence.customer_id in served]
+    others = [fence for fence in scene.fences if fence.customer_id not in served]
+    figure = go.Figure(
+        [
+            _fences(scene, others, "other geofence", FAINT, "rgba(0,0,0,0)"),
+            _fences(scene, own, "geofence visited", OURS, "rgba(15,118,110,0.08)"),
+            _track(scene),
+            _visits(scene),
+        ]
+    )
     _style(figure, 560)
     figure.update_xaxes(title="metres east", zeroline=False, showgrid=False)
     figure.update_yaxes(title="metres north", zeroline=False, showgrid=False, scaleanchor="x")
@@ -27,10 +39,10 @@ def day_map(scene: Scene) -> go.Figure:
     return figure
 
 
-def _fences(scene: Scene) -> go.Scatter:
+def _fences(scene: Scene, fences: Sequence[Fence], name: str, line: str, inside: str) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
-    for fence in scene.fences:
+    for fence in fences:
         if fence.radius_m is None:
             continue
         east, north = scene.place(fence.lat, fence.lon)
@@ -41,9 +53,9 @@ def _fences(scene: Scene) -> go.Scatter:
         y=y,
         mode="lines",
         fill="toself",
-        line={"color": FENCE, "width": 1},
-        fillcolor="rgba(100,116,139,0.10)",
-        name="geofence",
+        line={"color": line, "width": 1},
+        fillcolor=inside,
+        name=name,
         hoverinfo="skip",
     )
 

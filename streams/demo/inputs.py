@@ -68,7 +68,7 @@ FILES: Final = {"pings": "pings.jsonl.gz", "fences": "fences.geojson", "routes":
 
 def recorded() -> Recording:
     """The real drivers that come with the package."""
-    return _read("real", "Real drivers", goal_dir())
+    return read_recording("real", "Real drivers", goal_dir())
 
 
 def simulated(size: Size, directory: Path, done: Callable[[], None]) -> tuple[Recording, list[Route]]:
@@ -90,10 +90,11 @@ def simulated(size: Size, directory: Path, done: Callable[[], None]) -> tuple[Re
     upcoming = town.day(size.days, done).routes
     lines = (msgspec.json.encode(route_record(route)) + b"\n" for route in upcoming)
     (directory / UPCOMING).write_bytes(b"".join(lines))
-    return _read("simulated", "Simulated town", directory), upcoming
+    return read_recording("simulated", "Simulated town", directory), upcoming
 
 
-def _read(name: str, title: str, directory: Path) -> Recording:
+def read_recording(name: str, title: str, directory: Path) -> Recording:
+    """The files of a recording, in memory. Raises UnreadableInput."""
     return Recording(
         name,
         title,

@@ -16,7 +16,7 @@ LEGEND: Final = 56.0
 STYLE: Final = (
     "text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f2937}"
     ".fence{fill:#64748b;fill-opacity:.1;stroke:#64748b}"
-    ".track{fill:none;stroke:#94a3b8;stroke-width:1.5}.ping{fill:#94a3b8}"
+    ".track{fill:none;stroke:#64748b;stroke-width:1.5}.ping{fill:#64748b}"
     ".visit{fill:#0f766e;stroke:#fff;stroke-width:1.5}.soft{fill:#64748b}"
 )
 

@@ -16,7 +16,7 @@ from streams.broker.probing import free_ports
 from streams.errors import Unavailable
 
 POLL_S: Final = 0.25
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 240.0
 """So long nothing may happen before the demonstration gives up."""
 
 END_WITHIN_S: Final = 30.0
@@ -29,6 +29,7 @@ class State:
     taken: int = 0
     dead: int = 0
     lag: int = 0
+    ready: bool = False
     settled: bool = False
 
     @property
@@ -113,15 +114,19 @@ def read_state(metrics: str) -> State:
     from prometheus_client.parser import text_string_to_metric_families
 
     sums: dict[str, float] = {}
+    ready: list[bool] = []
     settled: list[bool] = []
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+            if sample.name == "servicetime_partition_ready":
+                ready.append(sample.value == 1)
             if sample.name == "servicetime_partition_settled":
                 settled.append(sample.value == 1)
     return State(
         taken=round(sums.get("servicetime_pings_total", 0)),
         dead=round(sums.get("servicetime_dead_letters_total", 0)),
         lag=round(sums.get("servicetime_lag_messages", 0)),
+        ready=bool(ready) and all(ready),
         settled=bool(settled) and all(settled),
     )

@@ -86,7 +86,7 @@ def _html(figure: Any, name: str) -> str:
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
-        config={"displaylogo": False, "responsive": True, "displayModeBar": "hover"},
+        config={"displaylogo": False, "responsive": True, "displayModeBar": False},
     )
     return text
 

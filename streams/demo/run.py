@@ -61,6 +61,9 @@ def demonstrate(size: Size, bootstrap: str | None, data_dir: Path | None, keep: 
         worker = stack.enter_context(place.worker())
         with progress(size.drivers * (size.days + 1), "Simulating a town") as bar:
             town, upcoming = simulated(size, directory / "town", bar.advance)
+        with progress(None, "Starting the worker") as bar:
+            bar.note("(the first start after an installation compiles)")
+            worker.wait_for(lambda: worker.state().ready, lambda: None, "The worker's start")
         found = _detected(place, worker, [recorded(), town])
         _learn(place, worker, size, found)
         _foresee(place, worker, directory / "town" / UPCOMING, upcoming, found)
