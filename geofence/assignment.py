@@ -166,7 +166,7 @@ class Assigner:
         self.final_before = self._open[0] if self._open else index + 1
 
     def _update_beliefs(self) -> None:
-        """Weigh the latest few decisions, which all hypotheses tell apart; earlier ones keep their weights."""
+        """Weigh the latest few decisions, which hypotheses tell apart; earlier ones keep their weights."""
         top = self._beam[0].score
         weights = [exp(h.score - top) for h in self._beam]
         total = sum(weights)

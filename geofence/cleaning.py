@@ -20,6 +20,9 @@ JITTER_WITHIN_S = 45.0
 JITTER_QUANTILE = 0.35
 JITTER_RATE = 0.06
 MEDIAN_OF_STEP = 1.665  # of the step between two fixes with unit noise on each axis
+SMOOTH_FROM_M = 8.0
+SMOOTH_S_PER_M = 0.8
+SMOOTH_WITHIN_S = 25.0
 STALE_RUN_MAX_S = 45.0
 LOOK_AHEAD_S = 60.0  # no mark but that of a stale fix depends on anything later than this
 
@@ -234,3 +237,32 @@ def jitter_m(t: Floats, x: Floats, y: Floats, first: float) -> Floats:
             level = min(max(level, 0.8), 25.0)
         out[k] = level
     return out
+
+
+@njit(cache=True)
+def smooth(t: Floats, x: Floats, y: Floats, noise_m: Floats, begin: int) -> Any:
+    """Places of the fixes from number `begin` on, noisy ones averaged with their neighbours in time.
+
+    The wider the noise, the longer the time that counts; fixes with little noise stay as they are. Nothing
+    further away than `SMOOTH_WITHIN_S` counts.
+    """
+    n = len(t)
+    sx = x[begin:].copy()
+    sy = y[begin:].copy()
+    for i in range(begin, n):
+        if noise_m[i] < SMOOTH_FROM_M:
+            continue
+        reach = SMOOTH_S_PER_M * (noise_m[i] - SMOOTH_FROM_M) + 2.0
+        total = wx = wy = 0.0
+        k = i
+        while k >= 0 and t[i] - t[k] <= SMOOTH_WITHIN_S:
+            w = np.exp(-(t[i] - t[k]) / reach) / noise_m[k] ** 2
+            total, wx, wy = total + w, wx + w * x[k], wy + w * y[k]
+            k -= 1
+        k = i + 1
+        while k < n and t[k] - t[i] <= SMOOTH_WITHIN_S:
+            w = np.exp(-(t[k] - t[i]) / reach) / noise_m[k] ** 2
+            total, wx, wy = total + w, wx + w * x[k], wy + w * y[k]
+            k += 1
+        sx[i - begin], sy[i - begin] = wx / total, wy / total
+    return sx, sy

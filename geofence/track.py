@@ -103,9 +103,11 @@ class Decoded:
     def __init__(self) -> None:
         self.origin_ms = 0
         self.plane = LocalPlane(0.0, 0.0)
+        self.placed = False  # the plane stays
         self.rows_read = 0
         self.final = 0
         self.t = self.x = self.y = self.noise_m = self.jitter_m = self.speed_mps = np.empty(0)
+        self._raw_x = self._raw_y = np.empty(0)  # as reported, before smoothing
         self.state = self.kind = np.empty(0, np.uint8)
         self.row = np.empty(0, np.int64)
 
@@ -135,11 +137,15 @@ class Decoded:
         first = float(self.jitter_m[base]) if known else rules.gps_noise_m
         jitter = cleaning.jitter_m(t, x, y, first)
         noise = np.where(np.isnan(accuracy), jitter, np.maximum(accuracy / 1.5, jitter))
+        raw_x, raw_y = x, y
+        x, y = self._smoothed(base, t, x, y, noise)
         state, kind, final = motion.decode(t, x, y, noise, speed, start, sure)
         if known:
             kind[0] = self.kind[base]
         keep = base
         self.t = np.concatenate([self.t[:keep], t])
+        self._raw_x = np.concatenate([self._raw_x[:keep], raw_x])
+        self._raw_y = np.concatenate([self._raw_y[:keep], raw_y])
         self.x = np.concatenate([self.x[:keep], x])
         self.y = np.concatenate([self.y[:keep], y])
         self.noise_m = np.concatenate([self.noise_m[:keep], noise])
@@ -150,12 +156,38 @@ class Decoded:
         self.row = np.concatenate([self.row[:keep], good + first_row])
         self.rows_read = end
         self.final = base + int(final)
+        self.placed = self.placed or self.final > 0
+
+    def place(self, plane: LocalPlane) -> None:
+        """Choose the plane before any row is read."""
+        self.plane, self.placed = plane, True
+
+    def _smoothed(
+        self,
+        base: int,
+        t: npt.NDArray[np.float64],
+        x: npt.NDArray[np.float64],
+        y: npt.NDArray[np.float64],
+        noise_m: npt.NDArray[np.float64],
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The places of the fixes from number `base` on, smoothed with what came before."""
+        first = int(np.searchsorted(self.t[:base], t[0] - cleaning.SMOOTH_WITHIN_S)) if base else 0
+        before = slice(first, base)
+        sx, sy = cleaning.smooth(
+            np.concatenate([self.t[before], t]),
+            np.concatenate([self._raw_x[before], x]),
+            np.concatenate([self._raw_y[before], y]),
+            np.concatenate([self.noise_m[before], noise_m]),
+            base - first,
+        )
+        return sx, sy
 
     def forget_before(self, fix: int) -> int:
         """Drop the fixes before this number, which must be final; returns how many were dropped."""
         if fix <= 0:
             return 0
         self.t, self.x, self.y = self.t[fix:], self.x[fix:], self.y[fix:]
+        self._raw_x, self._raw_y = self._raw_x[fix:], self._raw_y[fix:]
         self.noise_m, self.jitter_m = self.noise_m[fix:], self.jitter_m[fix:]
         self.speed_mps = self.speed_mps[fix:]
         self.state, self.kind, self.row = self.state[fix:], self.kind[fix:], self.row[fix:]
@@ -165,6 +197,8 @@ class Decoded:
     def _set_origin(self, part: Rows) -> None:
         """A plane about the first fixes: the middle one of three, since any may be far off."""
         self.origin_ms = int(part[0, 0])
+        if self.placed:
+            return
         usable = part[(np.abs(part[:, 1]) > 1e-3) | (np.abs(part[:, 2]) > 1e-3)]
         at = np.sort((usable if len(usable) else part)[:3, 1:3], axis=0)
         self.plane = LocalPlane(*at[len(at) // 2].tolist())
