@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -123,6 +124,19 @@ def test_stdout_gets_the_records_and_stderr_the_rest(files):
         done = subprocess.run([*command, "--out", "-"], stdin=pings, capture_output=True, check=True)
     assert {json.loads(line)["driver_id"] for line in done.stdout.splitlines()} == {"d1", "d2"}
     assert done.stderr.splitlines()[-1].startswith(b"184 pings: ")
+
+
+def test_a_replay_that_is_terminated_leaves_nothing_behind(files):
+    fences = str(files / "fences.geojson")
+    command = [sys.executable, "-m", "streams.cli.main", "replay", "--pings", "-", "--fences", fences]
+    out = files / "out"
+    out.mkdir()
+    running = subprocess.Popen([*command, "--out", str(out / "o.jsonl")], stdin=subprocess.PIPE)
+    while not list(out.iterdir()):
+        time.sleep(0.05)
+    running.terminate()
+    assert running.wait() == 143
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize(

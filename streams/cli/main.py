@@ -1,10 +1,11 @@
 """The `servicetime` command: imports subcommands when they are called, and turns errors into exit codes."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -185,7 +186,13 @@ def _drop_stdout() -> None:
 
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    """Leave as after an error, so that half-written files and started brokers are cleared away."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":
