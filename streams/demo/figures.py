@@ -159,7 +159,7 @@ def signed_errors(judged: Judged) -> go.Figure:
         )
     _style(figure, 340)
     figure.update_layout(barmode="overlay")
-    figure.update_xaxes(title="told minus true service time (seconds; ends collect what lies beyond)")
+    figure.update_xaxes(title="told minus true service time (s; ends: and beyond)")
     figure.update_yaxes(title="visits")
     return figure
 

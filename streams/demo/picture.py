@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from html import escape
+from math import dist
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,18 @@ from streams.demo.choosing import MARGIN_M, Scene, scene
 from streams.demo.judging import Judged
 
 WIDTH: Final = 860.0
+LIST: Final = 230.0
+"""Width of the list of visits, to the right of the map."""
+
 LEGEND: Final = 56.0
+ENTRY: Final = 44.0
+SAME_SPOT: Final = 12.0
 STYLE: Final = (
     "text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f2937}"
     ".fence{fill:#64748b;fill-opacity:.1;stroke:#64748b}"
     ".track{fill:none;stroke:#64748b;stroke-width:1.5}.ping{fill:#64748b}"
     ".visit{fill:#0f766e;stroke:#fff;stroke-width:1.5}.soft{fill:#64748b}"
+    ".number{fill:#0f766e;font-weight:700}"
 )
 
 
@@ -36,7 +43,7 @@ def picture(shown: Scene) -> str:
     xs = [*shown.x, *(x + s * r for x, _, r in fences for s in (-1, 1))]
     ys = [*shown.y, *(y + s * r for _, y, r in fences for s in (-1, 1))]
     west, north = min(xs) - MARGIN_M, max(ys) + MARGIN_M / 2
-    scale = WIDTH / (max(xs) - west + 2 * MARGIN_M)
+    scale = (WIDTH - LIST) / (max(xs) - west + 2 * MARGIN_M)
     height = scale * (north - min(ys) + MARGIN_M / 2) + LEGEND
 
     def spot(x: float, y: float) -> tuple[float, float]:
@@ -46,13 +53,34 @@ def picture(shown: Scene) -> str:
     points = " ".join(f"{x},{y}" for x, y in (spot(*p) for p in zip(shown.x, shown.y, strict=True)))
     body.append(f'<polyline class="track" points="{points}"/>')
     body += [_circle("ping", spot(x, y), 1.8) for x, y in zip(shown.x, shown.y, strict=True)]
-    for visit, place in zip(shown.visits, places, strict=True):
-        x, y = spot(*place)
-        body.append(_circle("visit", (x, y), 8))
-        body.append(_text(x + 13, y - 2, f"{_clock(visit.arrived_s)} to {_clock(visit.departed_s)}"))
-        sure = "" if visit.confidence is None else f", confidence {visit.confidence:.2f}"
-        body.append(_text(x + 13, y + 14, f"{visit.service_time_s:.0f} s{sure}", "soft"))
+    body += _numbered([spot(*place) for place in places])
+    body += _listed(shown)
+    height = max(height, LEGEND + ENTRY * len(shown.visits) + 24)
     return _document(WIDTH, height, body)
+
+
+def _numbered(spots: list[tuple[float, float]]) -> Iterator[str]:
+    """Dots with the numbers of the visits; those at one spot share a label."""
+    labels: list[tuple[tuple[float, float], list[int]]] = []
+    for number, at in enumerate(spots, 1):
+        yield _circle("visit", at, 8)
+        near = next((told for where, told in labels if dist(where, at) < SAME_SPOT), None)
+        if near is None:
+            labels.append((at, [number]))
+        else:
+            near.append(number)
+    for (x, y), numbers in labels:
+        yield _text(x + 11, y - 8, ", ".join(map(str, numbers)), "number")
+
+
+def _listed(shown: Scene) -> Iterator[str]:
+    """When each visit began and ended, how long the service took, and how sure that is."""
+    for number, visit in enumerate(shown.visits, 1):
+        y = LEGEND + ENTRY * number - 20
+        yield _text(WIDTH - LIST + 8, y, str(number), "number")
+        yield _text(WIDTH - LIST + 30, y, f"{_clock(visit.arrived_s)} to {_clock(visit.departed_s)}")
+        sure = "" if visit.confidence is None else f", confidence {visit.confidence:.2f}"
+        yield _text(WIDTH - LIST + 30, y + 17, f"{visit.service_time_s:.0f} s{sure}", "soft")
 
 
 def _legend(shown: Scene) -> Iterator[str]:

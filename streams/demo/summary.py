@@ -67,7 +67,8 @@ def proven_on(found: Findings) -> str:
     assert found.outcome is not None
     proof = found.outcome.trained.proof
     first, last = (format_time(ts_ms)[:10] for ts_ms in proof.days)
-    return f"{len(proof.actual_s):,} visits of the newest days, {first} to {last}"
+    when = f"newest day, {last}" if first == last else f"newest days, {first} to {last}"
+    return f"{len(proof.actual_s):,} visits of the {when}"
 
 
 def gate(found: Findings) -> str:
