@@ -1,4 +1,4 @@
-"""Learned places: where drivers really park and where the door really is, as corrected fences with evidence."""
+"""Learned places: where drivers really park and where the door is, as corrected fences with evidence."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +25,11 @@ TOGETHER_M: Final = 30.0
 ERROR_M: Final = 20.0
 """A place known no better than this is believed much less."""
 
-DOOR_SHARE: Final = 0.4
+DOOR_SHARE: Final = 0.25
 """So many of the visits must show the walk to the door before the fence is put there, not at the parking."""
+
+PARKED_OFF_M: Final = 20.0
+"""Vans stand so far from the door anyway: a fence must be further off by this to be put at the parking."""
 
 SMALLEST_M, LARGEST_M, MARGIN_M = 30.0, 80.0, 12.0
 """Bounds of a suggested radius, and what it exceeds the way to most parking places by."""
@@ -105,8 +108,8 @@ def suggest(
 ) -> list[Suggestion]:
     """Corrected fences for customers whose drivers park elsewhere than their fence says, by fence id.
 
-    `records` are all revisions; `halts` the standstills of each driver (`geofence.halts`). A new version holds
-    from the end of what it was learned from on, so earlier days keep the old one.
+    `records` are all revisions; `halts` the standstills of each driver (`geofence.halts`). A new version
+    holds from the end of what it was learned from on, so earlier days keep the old one.
     """
     learning = Learning() if learning is None else learning
     visits = standing(records)
@@ -144,7 +147,9 @@ def _learn(customer_id: str, seen: list[Sighting], min_visits: int) -> Learned |
     centre = parking if door is None else door
     away = np.hypot(*(parks[agreeing] - centre).T)
     weight = sum(seen[i].weight for i in agreeing)
-    total = sum(_best_of_occasions(seen))
+    rest = _others(seen, agreeing)
+    elsewhere = _densest(_in_plane([s.place for s in rest], plane), rest)
+    rival = sum(rest[i].weight for i in elsewhere)
     error_m = spread_m / sqrt(len(agreeing))
     return Learned(
         customer_id=customer_id,
@@ -155,7 +160,7 @@ def _learn(customer_id: str, seen: list[Sighting], min_visits: int) -> Learned |
         missed=sum(seen[i].missed for i in agreeing),
         against=len({s.occasion for s in seen}) - len(agreeing),
         spread_m=round(spread_m, 1),
-        confidence=round(weight / (total + 0.5) * exp(-0.5 * (error_m / ERROR_M) ** 2), 3),
+        confidence=round(weight / (weight + rival + 0.5) * exp(-0.5 * (error_m / ERROR_M) ** 2), 3),
     )
 
 
@@ -195,11 +200,10 @@ def _published_m(customer_id: str, place: Place, fences: FenceSet, at_ms: int) -
     return min((distance_m(*place, f.lat, f.lon) for f in there), default=float("inf"))
 
 
-def _best_of_occasions(seen: Sequence[Sighting]) -> list[float]:
-    best: dict[tuple[str, int], float] = {}
-    for s in seen:
-        best[s.occasion] = max(best.get(s.occasion, 0.0), s.weight)
-    return list(best.values())
+def _others(seen: Sequence[Sighting], agreeing: Sequence[int]) -> list[Sighting]:
+    """The sightings of the driver's days that do not agree."""
+    days = {seen[i].occasion for i in agreeing}
+    return [s for s in seen if s.occasion not in days]
 
 
 def _door(agreeing: Sequence[Sighting], plane: LocalPlane) -> Points | None:
@@ -226,7 +230,7 @@ def geometric_median(points: Points) -> tuple[Points, float]:
 
 
 def _in_plane(places: Sequence[Place], plane: LocalPlane) -> Points:
-    return np.array([plane.to_plane(*place) for place in places])
+    return np.array([plane.to_plane(*place) for place in places]).reshape(-1, 2)
 
 
 def _suggestion(place: Learned, fences: FenceSet, from_ms: int, min_move_m: float) -> Suggestion | None:
@@ -238,14 +242,13 @@ def _suggestion(place: Learned, fences: FenceSet, from_ms: int, min_move_m: floa
     old = min(known, key=lambda f: (distance_m(lat, lon, f.lat, f.lon), f.fence_id))
     moved_m = distance_m(lat, lon, old.lat, old.lon)
     error_m = place.spread_m / sqrt(place.visits)
-    if moved_m < max(min_move_m, 2 * error_m) or (old.shape is not None and old.distance_m(lat, lon) <= 0):
+    least_m = min_move_m if place.door is not None else min_move_m + PARKED_OFF_M
+    if moved_m < max(least_m, 2 * error_m) or (old.shape is not None and old.distance_m(lat, lon) <= 0):
         return None
     facts = {**old.facts, EVIDENCE: _evidence(place, old, moved_m)}
     radius_m = place.radius_m if old.radius_m is None else max(place.radius_m, min(old.radius_m, LARGEST_M))
     lat, lon = round(lat, 7), round(lon, 7)
-    new = replace(
-        old, lat=lat, lon=lon, radius_m=radius_m, shape=None, valid_from_ms=from_ms, facts=facts
-    )
+    new = replace(old, lat=lat, lon=lon, radius_m=radius_m, shape=None, valid_from_ms=from_ms, facts=facts)
     return Suggestion(new, place.confidence, moved_m)
 
 

@@ -1,4 +1,4 @@
-"""Where drivers stood for customers on past days: from visits, and from planned stops that no visit was found for."""
+"""Where drivers stood for customers on past days: at visits, and at planned stops that were not found."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -96,9 +96,9 @@ def of_missed_stops(
 ) -> list[Sighting]:
     """Standstills that may have been planned stops for which no visit was found.
 
-    Such a standstill lies within `within_m` of the customer's fence, lasts as a service does, falls between the
-    stops found before and after in the sequence, and is no other planned stop's: of those only the ones count
-    that lie at their customer's place, learned (`places`) or published. Several of them share the weight.
+    It lies within `within_m` of the customer's fence, lasts as a service does, falls between
+    the stops found before and after in the sequence, and is no other planned stop's: of those only the ones
+    count that lie at their customer's place, learned (`places`) or published. Several share the weight.
     """
     of_driver: dict[str, list[ServiceTime]] = defaultdict(list)
     for visit in visits:
@@ -126,12 +126,8 @@ def of_missed_stops(
     return found
 
 
-def _sighting(
-    customer_id: str, halt: Halt, weight: float, alone: bool, missed: bool = False
-) -> Sighting:
-    return Sighting(
-        customer_id, halt.driver_id, halt.arrived_ms, halt.park, halt.door, weight, alone, missed
-    )
+def _sighting(customer_id: str, halt: Halt, weight: float, alone: bool, missed: bool = False) -> Sighting:
+    return Sighting(customer_id, halt.driver_id, halt.arrived_ms, halt.park, halt.door, weight, alone, missed)
 
 
 def _unclaimed(
@@ -169,7 +165,7 @@ def _span(route: Route) -> tuple[int, int]:
     return route.starts_ms - EARLY_MS, end + EARLY_MS
 
 
-def _window(route: Route, at: int, served: Mapping[str | None, ServiceTime]) -> tuple[int, int]:
+def _window(route: Route, at: int, served: Mapping[str, ServiceTime]) -> tuple[int, int]:
     """Between which times the stop number `at` must have been served if it was."""
     from_ms, to_ms = _span(route)
     before = [served[s.stop_id] for s in route.stops[:at] if s.stop_id in served][-NEIGHBOURS:]
