@@ -18,7 +18,7 @@ from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
 from geofence.walk import Walk
 
-BEAM: Final = 20
+BEAM: Final = 12
 TOO_UNLIKELY: Final = 11.0  # hypotheses so far below the best are dropped
 WINDOW: Final = 10  # decisions older than so many standstills with candidates are final
 REMEMBERED: Final = 3  # decisions that must agree before two hypotheses count as one

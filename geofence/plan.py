@@ -9,7 +9,7 @@ EARLY_MS = 4 * 3_600_000  # a driver may begin so long before the plan
 LATE_MS = 14 * 3_600_000  # ... and a plan without an end holds so long
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlannedStop:
     """A stop with its number in the plan and the route it belongs to."""
 
