@@ -1,8 +1,10 @@
 """The Faust app: `create_app` wires everything, and importing this module does nothing."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, cast
 
 import faust
@@ -164,6 +166,7 @@ def _faust_app(settings: Settings) -> faust.App:
         settings.topics.app_id,
         broker=[f"{transport.SCHEME}://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / f"{settings.topics.app_id}-faust",  # nothing of ours goes there
         topic_partitions=settings.topics.partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
