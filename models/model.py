@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models import shapley
 from models.boosting import lightgbm
 from models.calibration import Calibration
 from models.errors import IncompatibleModel
@@ -29,6 +31,9 @@ Floats = npt.NDArray[np.float64]
 
 FORMAT: Final = 1
 BOOSTERS: Final = ("work", "main", "scale")
+MANY: Final = 500
+"""So many stops are explained with tables that have to be made first."""
+
 EXCESS: Final = "customer_excess"
 NOT_OF_WORK: Final = frozenset((*CUSTOMER, *DRIVER))
 
@@ -71,10 +76,9 @@ class Model:
         """Seconds for each stop, given the history that `histories` made."""
         return self.predict(self.features(stops, past))
 
-    def explain(self, stops: pd.DataFrame, past: Histories) -> list[dict[str, float]]:
-        """For each stop the seconds that each feature adds to its median (SHAP values)."""
-        effects_s = self.contributions_s(self.features(stops, past))[:, :-1]
-        return [dict(zip(self.spec.names, row, strict=True)) for row in effects_s.tolist()]
+    def explain(self, stops: pd.DataFrame, past: Histories) -> tuple[list[str], Floats]:
+        """Names of the features (k), and the seconds that each adds to each stop's median (n, k)."""
+        return self.spec.names, self.contributions_s(self.features(stops, past))[:, :-1]
 
     def importance(self) -> dict[str, float]:
         """Each feature's share of what the splits of the main booster gained."""
@@ -109,13 +113,26 @@ class Model:
 
     def contributions_s(self, features: Floats) -> Floats:
         """SHAP values in seconds (n, k + 1), the last column what an average stop takes; rows sum to P50."""
-        parts = np.asarray(self.main.predict(features, pred_contrib=True))
+        parts = self._shap_values(features)
         parts[:, self.spec.names.index(EXCESS)] += known_excess(features, self.spec, self.shrinkage)
         total_s = self.predict(features).p50_s
         base_s = np.exp(parts[:, -1])
         effects = parts[:, :-1].sum(axis=1)
         share = np.divide(total_s - base_s, effects, out=base_s.copy(), where=np.abs(effects) > 1e-9)
         return np.column_stack([parts[:, :-1] * share[:, None], base_s])
+
+    def _shap_values(self, features: Floats) -> Floats:
+        """Contributions on the log scale; both ways give the same, tables pay off for many stops."""
+        if len(features) >= MANY and self._tables is not None:
+            return shapley.shap_values(self._tables, features)
+        return np.asarray(self.main.predict(features, pred_contrib=True))
+
+    @cached_property
+    def _tables(self) -> "shapley.Tables | None":
+        try:
+            return shapley.tables(self.main)
+        except shapley.TooLarge:
+            return None
 
     def save(self, folder: Path) -> None:
         """Write the model's files; the same model gives the same bytes."""

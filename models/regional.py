@@ -71,14 +71,13 @@ class Regional:
             found[:, chosen] = self._part(name).quantiles(stops[chosen], past[name], levels)
         return found
 
-    def explain(self, stops: pd.DataFrame, past: Pasts) -> list[dict[str, float]]:
-        """For each stop the seconds that each feature adds to its median."""
-        effects: list[dict[str, float]] = [{} for _ in range(len(stops))]
+    def explain(self, stops: pd.DataFrame, past: Pasts) -> tuple[list[str], Floats]:
+        """Names of the features (k), and the seconds that each adds to each stop's median (n, k)."""
+        names = self.common.spec.names  # all parts have the same
+        effects_s = np.zeros((len(stops), len(names)))
         for name, chosen in self._members(stops):
-            found = self._part(name).explain(stops[chosen], past[name])
-            for place, one in zip(np.flatnonzero(chosen).tolist(), found, strict=True):
-                effects[place] = one
-        return effects
+            effects_s[chosen] = self._part(name).explain(stops[chosen], past[name])[1]
+        return names, effects_s
 
     def save(self, folder: Path) -> None:
         """Write the files of all parts, each in its own folder."""
@@ -143,8 +142,8 @@ class AnyModel(Protocol):
         """Seconds that a share of such services takes at most (len(levels), n)."""
         ...
 
-    def explain(self, stops: pd.DataFrame, past: Any) -> list[dict[str, float]]:
-        """For each stop the seconds that each feature adds to its median."""
+    def explain(self, stops: pd.DataFrame, past: Any) -> tuple[list[str], Floats]:
+        """Names of the features (k), and the seconds that each adds to each stop's median (n, k)."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -132,7 +132,7 @@ class Scorer:
         estimates = self.model.estimate(stops, self._past)
         factors: list[list[dict[str, Any]]] = [[] for _ in range(len(stops))]
         if explain:
-            factors = [_largest(effects_s) for effects_s in self.model.explain(stops, self._past)]
+            factors = _strongest(*self.model.explain(stops, self._past))
         return Scored(estimates, [None] * len(stops), factors)
 
     def _fall_back(self, stops: pd.DataFrame) -> Scored:
@@ -152,10 +152,15 @@ def _columns(estimates: Estimates) -> tuple[Floats, Floats, Floats]:
     return estimates.p50_s, estimates.p90_s, estimates.expected_s
 
 
-def _largest(effects_s: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The features that move a prediction most, the strongest first."""
-    strongest = sorted(effects_s.items(), key=lambda item: -abs(item[1]))[:FACTORS]
-    return [{"feature": name, "effect_s": round(v, 1)} for name, v in strongest if abs(v) >= 0.05]
+def _strongest(names: Sequence[str], effects_s: Floats) -> list[list[dict[str, Any]]]:
+    """The features that move each prediction most, the strongest first, without those that round to 0."""
+    rounded = np.round(effects_s, 1)
+    order = np.argsort(-np.abs(rounded), axis=1, kind="stable")[:, :FACTORS]
+    largest = np.take_along_axis(rounded, order, axis=1)
+    return [
+        [{"feature": names[i], "effect_s": v} for i, v in zip(places, values, strict=True) if v]
+        for places, values in zip(order.tolist(), largest.tolist(), strict=True)
+    ]
 
 
 def _ratios(visits: pd.DataFrame, customers: History) -> tuple[float, float, float]:

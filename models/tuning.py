@@ -136,7 +136,7 @@ def _suggested(trial: Any) -> dict[str, Any]:
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.04, 0.3, log=True),
         "num_leaves": trial.suggest_int("num_leaves", 4, 48, log=True),
-        "max_depth": trial.suggest_int("max_depth", 3, 9),
+        "max_depth": trial.suggest_int("max_depth", 3, 7),
         "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 10, 200, log=True),
         "feature_fraction": trial.suggest_float("feature_fraction", 0.4, 1.0),
         "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
