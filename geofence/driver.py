@@ -85,13 +85,12 @@ class Driver:
     def take(self, rows: Rows) -> Taken:
         """Take pings in (columns of `Track`); returns how each ended."""
         taken = Taken()
-        newest = max(self.newest_ms, int(rows[:, 0].max()))
-        if self.days:
-            fresh = rows[:, 0] >= newest - self._kept_ms
-            if not fresh.all():
-                taken.too_late = int(len(rows) - fresh.sum())
-                rows = rows[fresh]
-        self.newest_ms = newest
+        newest = np.maximum.accumulate(np.maximum(rows[:, 0], self.newest_ms))
+        fresh = rows[:, 0] >= newest - self._kept_ms
+        if not fresh.all():
+            taken.too_late = int(len(rows) - fresh.sum())
+            rows = rows[fresh]
+        self.newest_ms = int(newest[-1])
         for part in self._by_day(rows):
             self._put(part, taken)
         return taken
