@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,10 +46,20 @@ class Group:
 
     kind: str
     name: str
-    matched: int
+    pairs: Sequence[Pair] = field(repr=False)
     missed: int | None
     extra: int
     agreement: Agreement | None
+
+    @property
+    def matched(self) -> int:
+        """Visits that were written down."""
+        return len(self.pairs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures by name."""
+        told = {"kind": self.kind, "name": self.name, "matched": self.matched, "missed": self.missed}
+        return {**told, "extra": self.extra, "agreement": self.agreement and asdict(self.agreement)}
 
 
 def agreement(pairs: Sequence[Pair]) -> Agreement | None:
@@ -100,7 +110,7 @@ def _of_whom(matching: Matching, kind: str, name: Callable[[str, str], str]) -> 
     for visit in matching.extra:
         extra[name(visit.customer_id, visit.driver_id)] += 1
     names = sorted({*pairs, *missed, *extra})
-    return [Group(kind, n, len(pairs[n]), missed[n], extra[n], agreement(pairs[n])) for n in names]
+    return [Group(kind, n, pairs[n], missed[n], extra[n], agreement(pairs[n])) for n in names]
 
 
 def _of_quality(matching: Matching, kind: str, quality: Callable[[ServiceTime], str]) -> list[Group]:
@@ -111,7 +121,7 @@ def _of_quality(matching: Matching, kind: str, quality: Callable[[ServiceTime], 
     for visit in matching.extra:
         extra[quality(visit)] += 1
     names = [n for n in (*_names(BOUNDS[kind]), UNKNOWN) if n in pairs or n in extra]
-    return [Group(kind, n, len(pairs[n]), None, extra[n], agreement(pairs[n])) for n in names]
+    return [Group(kind, n, pairs[n], None, extra[n], agreement(pairs[n])) for n in names]
 
 
 def _in_band(kind: str, value: float | None) -> str:

@@ -118,5 +118,5 @@ def _html(name: str, traces: Sequence[Any], x: str, y: str, **layout: Any) -> st
         **layout,
     }
     figure = {"data": list(traces), "layout": look}
-    shown = {"displaylogo": False, "responsive": True}
+    shown = {"displayModeBar": False, "responsive": True}
     return str(to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=shown))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ LISTED: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """All findings; `careful` is the agreement with the records that were made at the stop."""
+    """All findings; `careful` and `groups` are of the records that were made at the stop."""
 
     matching: Matching
     flaws: list[frozenset[Flaw]]
@@ -33,7 +33,6 @@ class Pilot:
     habits: list[Habit]
     truth: AgainstTruth | None
     verdict: Verdict
-    regions: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The findings by name: JSON's kinds only, numbers rounded to three digits."""
@@ -50,7 +49,7 @@ class Pilot:
             "agreement": None if self.overall is None else asdict(self.overall),
             "agreement_made_at_the_stop": None if self.careful is None else asdict(self.careful),
             "against_truth": None if self.truth is None else asdict(self.truth),
-            "groups": [asdict(g) for g in self.groups],
+            "groups": [g.as_dict() for g in self.groups],
             "drivers": [asdict(h) for h in self.habits],
             "pairs": [
                 {
@@ -83,8 +82,7 @@ def compare(
     at_stop = [p for p, w in zip(matching.pairs, wrong, strict=True) if Flaw.AFTERWARDS not in w]
     careful, kept = agreement(at_stop), habits(matching)
     told = None if truth is None else against_truth(matching, truth)
-    found = groups(matching, regions or {})
-    careful_groups = groups(Matching(at_stop, matching.missed, matching.extra), regions or {})
+    found = groups(Matching(at_stop, matching.missed, matching.extra), regions or {})
     return Pilot(
         matching=matching,
         flaws=wrong,
@@ -94,8 +92,7 @@ def compare(
         groups=found,
         habits=kept,
         truth=told,
-        verdict=decide(matching, careful, at_stop, kept, careful_groups, told),
-        regions=regions or {},
+        verdict=decide(matching, careful, at_stop, kept, found, told),
     )
 
 

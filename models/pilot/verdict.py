@@ -66,7 +66,7 @@ def decide(
         reasons = [f"{len(pairs)} visits were written down at the stop; {FEWEST_PAIRS} are needed."]
         return Verdict(Answer.TOO_FEW, HEADLINES[Answer.TOO_FEW], reasons, [])
     allowed_s = TYPICAL_S + rounding_s
-    not_where = _worse(groups, careful, allowed_s)
+    not_where = _worse(groups, careful, habits)
     answer = _answer(matching.coverage, _close(careful, allowed_s, truth), bool(not_where))
     reasons = [_coverage(matching), _agreement(careful, rounding_s), *_truth(truth), *_manual(habits)]
     return Verdict(answer, HEADLINES[answer], reasons, not_where)
@@ -93,9 +93,10 @@ def _answer(coverage: float, close: bool, exceptions: bool) -> Answer:
     return Answer.YES if coverage >= COVERED_WELL and not exceptions else Answer.PARTLY
 
 
-def _worse(groups: Sequence[Group], overall: Agreement, allowed_s: float) -> list[str]:
-    """A sentence for each group that is large enough and served worse."""
+def _worse(groups: Sequence[Group], overall: Agreement, habits: Sequence[Habit]) -> list[str]:
+    """A sentence for each group that is large enough and served worse than its people's habits explain."""
     found = []
+    late_s = {h.driver_id: _lag_s(h) for h in habits}
     for group in groups:
         of = f"{group.kind} {group.name}"
         notes = group.matched + (group.missed or 0)
@@ -105,12 +106,19 @@ def _worse(groups: Sequence[Group], overall: Agreement, allowed_s: float) -> lis
         told = group.agreement
         if told is None or told.pairs < FEWEST_OF_GROUP:
             continue
+        allowed_s = TYPICAL_S + rounding_error_s(group.pairs, habits)
+        allowed_s += fmean(late_s.get(p.note.driver_id, 0.0) for p in group.pairs)
         if told.median_ae_s > max(allowed_s, GROUP_WORSE * overall.median_ae_s):
             found.append(
                 f"{of}: differences are typically {told.median_ae_s:.0f} s, "
                 f"against {overall.median_ae_s:.0f} s overall ({told.pairs} visits)."
             )
     return found
+
+
+def _lag_s(habit: Habit) -> float:
+    """What a driver's usual lateness changes a service time by."""
+    return abs((habit.depart_lag_s or 0.0) - (habit.arrive_lag_s or 0.0))
 
 
 def _coverage(matching: Matching) -> str:

@@ -111,6 +111,7 @@ def _halts(pings: tuple[str, ...], driver: str | None, rules: "Rules") -> "dict[
 
 def _print(found: "list[Suggestion]", fences: int) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(stderr=True, highlight=False)
@@ -123,7 +124,7 @@ def _print(found: "list[Suggestion]", fences: int) -> None:
     for s in sorted(found, key=lambda s: -s.confidence)[:20]:
         e: dict[str, Any] = s.fence.facts["suggested_from"]
         cells = (str(e["visits"]), str(e["missed"]), str(e["against"]), f"{e['spread_m']:.0f} m", e["centre"])
-        table.add_row(s.fence.fence_id, f"{s.moved_m:.0f} m", *cells, f"{s.confidence:.2f}")
+        table.add_row(escape(s.fence.fence_id), f"{s.moved_m:.0f} m", *cells, f"{s.confidence:.2f}")
     console.print(table)
 
 

@@ -83,22 +83,24 @@ def _compare(
 
 def _print(pilot: "Pilot") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
     console.print(f"[bold]{pilot.verdict.headline}[/bold]")
     for reason in pilot.verdict.reasons:
-        console.print(f"  {reason}")
+        console.print(f"  {reason}", markup=False)
     for where in pilot.verdict.not_where:
-        console.print(f"  Not: {where}")
-    table = Table("driver", title="How the manual records are kept")
+        console.print(f"  Not: {where}", markup=False)
+    table = Table(title="How the manual records are kept")
+    table.add_column("driver", no_wrap=True)
     for name in ("records", "rounded to", "arrival lag", "late", "afterwards", "in batches", "forgotten"):
         table.add_column(name, justify="right")
     for h in pilot.habits:
         lag = "-" if h.arrive_lag_s is None else f"{h.arrive_lag_s:+.0f} s"
         grid = f"{h.rounded_to_s // 60} min" if h.rounded_to_s else "-"
         counts = (str(n) for n in (h.late, h.afterwards, h.in_batches, h.forgotten))
-        table.add_row(h.driver_id, str(h.notes), grid, lag, *counts)
+        table.add_row(escape(h.driver_id), str(h.notes), grid, lag, *counts)
     console.print(table)
 
 
