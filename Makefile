@@ -19,6 +19,7 @@ $(STAMP): requirements/all.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/servicetime replay --pings tests/data/goal/pings.jsonl --fences tests/data/goal/fences.geojson \
 		--routes tests/data/goal/routes.jsonl --out - >/dev/null 2>&1 # compiles the kernels once, for all later runs
+	$(BIN)/python -c 'from streams.records.pings import load_scanner; load_scanner()' # and the scanner of pings
 	touch $(STAMP)
 
 demo: setup ## The main job, end to end, on real recorded input

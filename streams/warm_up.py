@@ -4,12 +4,12 @@ from geofence.engine import Engine
 from geofence.events import Ping, PingBatch
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route, Stop
-from streams.records import decode_pings
+from streams.records.pings import load_scanner
 
 
 def warm_up() -> None:
-    """Decode a ping; detect two made-up visits, one with and one without reported speed."""
-    decode_pings([b'{"driver_id":"d","ts":"2026-01-01T00:00:00.000Z","lat":0.0,"lon":0.0}'])
+    """Decode pings; detect two made-up visits, one with and one without reported speed."""
+    load_scanner()
     fences = [Fence(f"f{n}", f"c{n}", 0.0, 0.01 * n, radius_m=50.0) for n in range(2)]
     engine = Engine(fences=FenceSet(fences))
     stops = tuple(Stop(f"s{n}", f"c{n}", n) for n in range(2))
