@@ -1,5 +1,6 @@
 """The worker's detection without a broker: recorded files in, the records it would have told out."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,11 +9,21 @@ from time import time_ns
 from typing import Protocol
 
 from geofence.engine import Engine
-from geofence.events import FenceEvent, Output, ServiceTime, VisitStatus
+from geofence.events import DeviceFenceEvent, FenceEvent, Output, ServiceTime, VisitStatus
 from geofence.fences import FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
-from streams.files import PingsRead, Sink, file_name, read_fences, read_pings, read_routes, size_of, writing
+from streams.files import (
+    PingsRead,
+    Sink,
+    file_name,
+    read_device_events,
+    read_fences,
+    read_pings,
+    read_routes,
+    size_of,
+    writing,
+)
 from streams.files.opening import STDIN, Advance
 from streams.records import DeadLetter
 
@@ -25,6 +36,7 @@ class Inputs:
     fences: str
     routes: str | None = None
     weather: str | None = None
+    device_events: str | None = None
     driver: str | None = None
 
     def size(self) -> int | None:
@@ -140,14 +152,31 @@ def _told(
     """Everything the engine tells, batch by batch; bad lines go to `rejects` on the way."""
     for route in routes:
         yield engine.put_route(route)
+    device_events = _device_events(inputs)
     for path in inputs.pings:
         received_ms = _received_ms(path)
         for read in read_pings(path, inputs.driver, advance=advance):
             summary.rejected += len(read.bad)
             rejects.write(_dead_letters(path, received_ms, read))
             if len(read.batch):
+                yield engine.feed_device(_until(device_events, int(read.batch.ts_ms.max())))
                 yield engine.feed(read.batch)
+    yield engine.feed_device(list(device_events))
     yield engine.settle()
+
+
+def _device_events(inputs: Inputs) -> deque[DeviceFenceEvent]:
+    """The device events in the order of their time."""
+    path = inputs.device_events
+    return deque(sorted(read_device_events(path), key=lambda e: e.ts_ms) if path is not None else ())
+
+
+def _until(events: deque[DeviceFenceEvent], ts_ms: int) -> list[DeviceFenceEvent]:
+    """Takes the events up to that time: they go in as the pings of their time do."""
+    taken = []
+    while events and events[0].ts_ms <= ts_ms:
+        taken.append(events.popleft())
+    return taken
 
 
 def _dead_letters(path: str, received_ms: int, read: PingsRead) -> Iterator[DeadLetter]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from geofence.events import Ping
+from geofence.events import DeviceFenceEvent, FenceEventType, Ping
 from geofence.fences import Fence
 from geofence.geometry import LocalPlane
 from geofence.routes import Route, Stop
@@ -205,6 +205,20 @@ def test_a_bad_setting_in_the_file_is_named(files, capsys, text, message):
     config.write_text(text)
     assert replay(files, "--config", str(config)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_phone_that_finds_fences_itself_is_believed_where_there_are_no_pings(files):
+    lines = [
+        DeviceFenceEvent("d3", "f1", FenceEventType.ENTERED, NOON_MS),
+        DeviceFenceEvent("d3", "f1", FenceEventType.EXITED, NOON_MS + 300_000),
+    ]
+    device = files / "device.jsonl"
+    device.write_bytes(b"".join(encode(e) + b"\n" for e in reversed(lines)))
+    assert replay(files, "--device-events", str(device)) == 0
+    (visit,) = [v for v in final(files / "out.jsonl").values() if v["driver_id"] == "d3"]
+    assert (visit["customer_id"], visit["entered_at"]) == ("c1", "2026-09-21T12:00:00.000Z")
+    device.write_text('{"driver_id": "d3", "fence_id": "f1", "type": "left", "ts": 1789992000}')
+    assert replay(files, "--device-events", str(device)) == 2
 
 
 def test_the_training_table_gets_each_visit_once(files):

@@ -30,6 +30,9 @@ Examples:
 @click.option("--rejects", type=options.WRITABLE, help="Where bad lines go, as dead-letters records.")
 @click.option("--table", metavar="DIR", help="Put the visits into this training table too.")
 @click.option("--weather", type=options.READABLE, help="Weather by region, for the training table.")
+@click.option(
+    "--device-events", type=options.READABLE, help="Entries and exits that phones found themselves."
+)
 @options.driver()
 @options.as_json()
 @detection()
@@ -42,6 +45,7 @@ def command(
     rejects: str | None,
     table: str | None,
     weather: str | None,
+    device_events: str | None,
     driver: str | None,
     as_json: bool,
     rules: "Rules",
@@ -54,7 +58,7 @@ def command(
     from streams.cli.progress import progress
     from streams.replay import Inputs, Outputs, replay
 
-    inputs = Inputs(pings, fences, routes, weather, driver)
+    inputs = Inputs(pings, fences, routes, weather, device_events, driver)
     with progress(inputs.size(), "Replaying") as bar:
         summary = replay(inputs, Outputs(out, events, rejects, table), rules, bar.advance)
     if as_json:
