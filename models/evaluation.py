@@ -1,6 +1,6 @@
 """The proof of a model as a data science team wants it: everything `servicetime evaluate` reports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from models.model import Model
 from models.proof import Proof, joined
 from models.regions import errors_s
 from models.splits import holdout
+from models.totals import RouteCalibration
+from models.training import Trained
 from models.tuning import DEFAULT_ROUNDS, DEFAULTS, settings
 
 Floats = npt.NDArray[np.float64]
@@ -67,21 +69,10 @@ def evaluate(
     pairs = backtest(material, splits, report_step("Backtesting"))
     if not pairs:
         raise NoTrainingData("the table holds too few days for a backtest")
-    proof = joined([proof for _, proof in pairs])
     laws = None if law_s is None else [_law(proof, law_s) for _, proof in pairs]
-    law = None if laws is None else np.concatenate(laws)
-    groups, warnings = figures.groups(proof)
     return {
         "visits": len(known),
-        "windows": [_window(proof) for _, proof in pairs],
-        "errors": figures.errors(proof, law),
-        "coverage": figures.coverage(proof),
-        "groups": groups,
-        "warnings": warnings,
-        "cold_start": figures.cold_start(proof),
-        "routes": figures.route_totals([(model.routes, proof) for model, proof in pairs]),
-        "prices": asdict(config.prices),
-        "costs": figures.costs([proof for _, proof in pairs], config.prices, laws),
+        **_of_proofs([(model.routes, proof) for model, proof in pairs], config.prices, laws),
         "learning_curve": learning_curve(material, splits[-1], report_step("Learning curve")),
         "importance": _importance(pairs[-1][0], known, pairs[-1][1]),
         "regions": {
@@ -89,6 +80,40 @@ def evaluate(
             "unseen": unseen_regions(material, splits[-1], report_step("Unseen regions")),
         },
         "settings": {**config.recipe.params, "rounds": config.recipe.rounds},
+    }
+
+
+def report_of_training(trained: Trained, prices: Prices | None = None) -> dict[str, Any]:
+    """The report of a training's own proof on the newest days, with what it needs no further fitting for."""
+    prices = prices or Prices()
+    return {
+        "visits": int(trained.model.notes["visits"]) + len(trained.proof.actual_s),
+        **_of_proofs([(trained.model.routes, trained.proof)], prices, None),
+        "learning_curve": [],
+        "importance": [],
+        "regions": {"layouts_mae_s": dict(trained.layouts_mae_s), "unseen": []},
+        "settings": {**trained.tuned.params, "rounds": trained.tuned.rounds},
+    }
+
+
+def _of_proofs(
+    pairs: Sequence[tuple[RouteCalibration, Proof]], prices: Prices, laws: Sequence[Floats] | None
+) -> dict[str, Any]:
+    """The figures that proofs alone give."""
+    proofs = [proof for _, proof in pairs]
+    proof = joined(proofs)
+    law = None if laws is None else np.concatenate(laws)
+    groups, warnings = figures.groups(proof)
+    return {
+        "windows": [_window(proof) for proof in proofs],
+        "errors": figures.errors(proof, law),
+        "coverage": figures.coverage(proof),
+        "groups": groups,
+        "warnings": warnings,
+        "cold_start": figures.cold_start(proof),
+        "routes": figures.route_totals(pairs),
+        "prices": asdict(prices),
+        "costs": figures.costs(proofs, prices, laws),
         "sample": _sample(proof, law),
     }
 

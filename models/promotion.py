@@ -5,21 +5,25 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models import dataset
+from models import dataset, reports
 from models.errors import IncompatibleModel, NoTrainingData
-from models.features import usable
+from models.evaluation import report_of_training
+from models.features import to_ms, usable
 from models.gate import GateRules, Verdict, judge
-from models.proof import mae_s, predicted_by
+from models.proof import Proof, mae_s, predicted_by
 from models.registry import CHAMPION, Entry, Passport, Registry, study_storage
 from models.training import Progress, Trained, TrainingConfig, data_digest, train
 
 Floats = npt.NDArray[np.float64]
+
+FEWEST_COMPARED: Final = 100
 
 
 @dataclass(frozen=True)
@@ -50,25 +54,33 @@ def train_on_table(
     if visits.empty:
         raise NoTrainingData(f"{table_uri}: holds no visits yet")
     trained = train(visits, config, study_storage(registry.address), progress)
-    champion_s = _champions_predictions(registry, visits, trained)
-    verdict = judge(trained.proof, champion_s, rules)
+    fair, champion_s = _rivalry(registry, visits, trained.proof)
+    verdict = judge(fair, champion_s, rules)
     data_version = f"{at}:{data_digest(visits)}"
-    entry = registry.register(trained.model, _passport(trained, config, data_version))
+    with TemporaryDirectory() as folder:
+        page, _ = reports.write(report_of_training(trained), Path(folder))
+        entry = registry.register(trained.model, _passport(trained, config, data_version, page.parent))
     if verdict.allowed:
         entry = registry.promote(entry.version)
-    champion_mae_s = None if champion_s is None else mae_s(champion_s, trained.proof.actual_s)
+    champion_mae_s = None if champion_s is None else mae_s(champion_s, fair.actual_s)
     return Outcome(trained, entry, verdict, champion_mae_s, verdict.allowed, data_version)
 
 
-def _champions_predictions(registry: Registry, visits: pd.DataFrame, trained: Trained) -> Floats | None:
-    """What the champion says of the same visits; None when there is none, or when it is of other features."""
+def _rivalry(registry: Registry, visits: pd.DataFrame, proof: Proof) -> tuple[Proof, Floats | None]:
+    """The visits to compare the candidate on, and what the champion says of them.
+
+    None when there is no champion, or one of other features. Visits that the champion may have learned from
+    are left out, unless too few would remain: then the champion has the advantage.
+    """
     if not registry.has(CHAMPION):
-        return None
+        return proof, None
     try:
         champion, _ = registry.load(CHAMPION)
     except IncompatibleModel:
-        return None
-    return predicted_by(champion, usable(visits), trained.proof.stops)
+        return proof, None
+    unseen = to_ms(proof.stops["as_of"]) >= champion.trained_until_ms
+    fair = proof.only(unseen) if unseen.sum() >= FEWEST_COMPARED else proof
+    return fair, predicted_by(champion, usable(visits), fair.stops)
 
 
 @cache
@@ -80,7 +92,7 @@ def code_version() -> str:
     return f"{version('servicetime')}+{digest.hexdigest()[:12]}"
 
 
-def _passport(trained: Trained, config: TrainingConfig, data_version: str) -> Passport:
+def _passport(trained: Trained, config: TrainingConfig, data_version: str, report: Path) -> Passport:
     proof = trained.proof
     settings: dict[str, Any] = {
         **asdict(config),
@@ -92,6 +104,7 @@ def _passport(trained: Trained, config: TrainingConfig, data_version: str) -> Pa
         code_version=code_version(),
         config=settings,
         features=tuple(config.spec.names),
+        report=report,
         metrics={
             **{f"mae_{name}_s": value for name, value in proof.mae_s.items()},
             "p90_coverage": proof.p90_coverage,

@@ -35,6 +35,19 @@ class Proof:
     visits_before: Floats
     groups: Mapping[str, Mask]
 
+    def only(self, chosen: Mask) -> "Proof":
+        """The proof on some of its visits."""
+        return Proof(
+            stops=self.stops[chosen],
+            actual_s=self.actual_s[chosen],
+            predicted_s={name: seconds[chosen] for name, seconds in self.predicted_s.items()},
+            quantiles_s=self.quantiles_s[:, chosen],
+            expected_s=self.expected_s[chosen],
+            sd_s=self.sd_s[chosen],
+            visits_before=self.visits_before[chosen],
+            groups={name: members[chosen] for name, members in self.groups.items()},
+        )
+
     @property
     def mae_s(self) -> dict[str, float]:
         """Mean absolute errors by name."""

@@ -17,13 +17,14 @@ from models.regional import AnyModel, load_model
 
 NAME: Final = "service-times"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+REPORT: Final = "report"
 DATABASE: Final = "mlflow.db"
 ALIASES: Final = (CHAMPION, CHALLENGER, PREVIOUS)
 
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """What is kept beside a model: where it comes from and how it did."""
+    """What is kept beside a model: where it comes from and how it did; `report` is a folder."""
 
     data_version: str
     code_version: str
@@ -148,7 +149,7 @@ class Registry:
             model.save(Path(folder))
             self._client.log_artifacts(run.info.run_id, folder, "model")
         if passport.report is not None:
-            self._client.log_artifacts(run.info.run_id, str(passport.report), "report")
+            self._client.log_artifacts(run.info.run_id, str(passport.report), REPORT)
         self._client.set_terminated(run.info.run_id)
         version = self._client.create_model_version(
             self.name,

@@ -89,7 +89,10 @@ def test_training_registers_promotes_and_predicts(
     assert [(e["version"], e["aliases"]) for e in listed] == [(2, ["previous"]), (1, ["champion"])]
     assert listed[0]["fingerprint"] == listed[1]["fingerprint"]
     assert run(["models", "show", "--registry", registry]) == 0
-    assert json.loads(capsys.readouterr().out)["version"] == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["config"]["trials"]) == (1, 2)
+    report = Path(shown["artifacts"].removeprefix("file://")) / "report"
+    assert "Mean absolute error first" in (report / "evaluation.html").read_text()
 
 
 @pytest.mark.parametrize(
