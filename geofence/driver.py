@@ -1,275 +1,280 @@
-"""All that is known of one driver: the pings of the days kept, the routes, and what was told of them."""
+"""All that is known of one driver: the days kept, the routes, and what was told of them."""
 
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 import numpy as np
 
-from geofence.events import Output, ServiceTime, VisitStatus
-from geofence.fences import FenceSet
+from geofence.clock import AHEAD_MS, NEVER_MS, Clock
+from geofence.day import Day, home_of, regrouped
+from geofence.device import DeviceEvent
+from geofence.events import Output
+from geofence.fences import Fence, FenceSet
+from geofence.naming import Names
 from geofence.plan import Plan, covers
 from geofence.routes import Route
 from geofence.rules import Rules
-from geofence.shift import TICK_MS, Shift
-from geofence.state import Saved, Told
-from geofence.track import Rows, Track
+from geofence.shift import FOREVER_MS, TICK_MS, Shift, tick_of
+from geofence.telling import Teller
+from geofence.track import Rows
 
-FOREVER_MS: Final = 1 << 60
-DAY_LASTS_MS: Final = 20 * 3_600_000  # a phone that never sleeps begins a new day after so long
 PLAN_SPAN_MS: Final = 16 * 3_600_000  # routes that begin within so long of the day's first ping are its plan
+NOTHING: Final = np.empty((0, 5))
 
 
 @dataclass(slots=True)
 class Taken:
-    """How the pings of one batch ended."""
+    """How the pings (or device events) of one batch ended."""
 
     used: int = 0
     duplicate: int = 0
     too_late: int = 0
 
 
-class Day:
-    """One shift's track with what was told of it."""
-
-    def __init__(self, serial: int) -> None:
-        self.serial = serial
-        self.track = Track()
-        self.shift: Shift | None = None
-        self.told: dict[str, Told] = {}
-        self.events_after_ms = -1
-        self.finished = False
-        self.late = False  # a ping came into what had been worked through
-        self.saved = Saved()
-
-
 class Driver:
-    """Takes a driver's pings in any order and tells what follows from them."""
+    """Takes a driver's pings in any order and tells what follows from them.
+
+    The work is done in steps of the pings' own time, each when no ping within the allowed lateness can
+    change it any more. So it does not matter in what portions they come.
+    """
 
     def __init__(self, driver_id: str, fences: FenceSet, rules: Rules) -> None:
         self.driver_id = driver_id
-        self._fences = fences
-        self._rules = rules
         self.days: list[Day] = []
-        self.routes: dict[str, Route] = {}
         self.gone: list[Day] = []  # days let go whose persisted state is still to be deleted
+        self.routes: dict[str, Route] = {}
         self.new_routes: set[str] = set()
         self.saved_routes: dict[str, int] = {}
         self.saved_head = b""
         self.serial = 0
+        self.teller = Teller(driver_id, rules.config_hash)
+        self.clock = Clock()
+        self.device_ms = NEVER_MS  # time of the newest device event
+        self._fences = fences
+        self._rules = rules
         self._lateness_ms = round(1000 * rules.allowed_lateness_s)
         self._gap_ms = round(1000 * rules.shift_gap_s)
         self._kept_ms = round(1000 * rules.day_kept_s)
-        self.newest_ms = 0
-        self._due_ms = 0  # nothing to work through before a ping this new
+        self._due_ms = NEVER_MS  # no step of work before that time is left
 
     def put_route(self, route: Route) -> None:
         """Add or replace a route; days that it covers are worked through again."""
-        if self.routes.get(route.route_id) == route:
-            return
         old = self.routes.get(route.route_id)
+        if old == route:
+            return
         self.routes[route.route_id] = route
         self.new_routes.add(route.route_id)
         for day in self.days:
-            span = day.track.first_ms, day.track.first_ms + PLAN_SPAN_MS
+            span = day.first_ms, day.first_ms + PLAN_SPAN_MS
             if covers(route, *span) or (old is not None and covers(old, *span)):
                 day.shift = None
-        self._due_ms = 0
+        self._due_ms = NEVER_MS
 
-    def redo(self) -> None:
-        """Work through everything kept again: a fence nearby changed."""
-        for day in self.days:
-            day.shift = None
-        self._due_ms = 0
-
-    def take(self, rows: Rows) -> Taken:
-        """Take pings in (columns of `Track`); returns how each ended."""
-        taken = Taken()
-        newest = np.maximum.accumulate(np.maximum(rows[:, 0], self.newest_ms))
-        fresh = rows[:, 0] >= newest - self._kept_ms
-        if not fresh.all():
-            taken.too_late = int(len(rows) - fresh.sum())
-            rows = rows[fresh]
-        self.newest_ms = int(newest[-1])
-        for part in self._by_day(rows):
-            self._put(part, taken)
-        return taken
-
-    def _by_day(self, rows: Rows) -> list[Rows]:
-        """The rows in runs without a long silence, each sorted by time."""
-        if len(rows) > 1 and bool(np.any(rows[1:, 0] < rows[:-1, 0])):
-            rows = rows[np.argsort(rows[:, 0], kind="stable")]
-        cuts = np.flatnonzero(np.diff(rows[:, 0]) >= self._gap_ms) + 1
-        return [part for part in np.split(rows, cuts) if len(part)]
-
-    def _put(self, rows: Rows, taken: Taken) -> None:
-        day = self._day_of(int(rows[0, 0]), int(rows[-1, 0]))
-        read = day.shift.rows_read if day.shift is not None else 0
-        duplicates, first_new = day.track.append(rows)
-        taken.duplicate += duplicates
-        taken.used += len(rows) - duplicates
-        if first_new is None:
-            return
-        if first_new < read or day.finished:
-            day.shift = None
-            day.late = day.late or not day.finished
-            day.finished = False
-            self._due_ms = 0
-        day.saved.rewrite_from(first_new)
-
-    def _day_of(self, from_ms: int, to_ms: int) -> Day:
-        """The day these pings belong to; days that they join become one."""
-        near = [
+    def redo(self, fences: Sequence[Fence] | None) -> bool:
+        """Have the days that these fences concern (None: all) worked through again; whether there are any."""
+        found = [
             d
             for d in self.days
-            if d.track.first_ms - self._gap_ms < to_ms
-            and from_ms < min(d.track.last_ms + self._gap_ms, d.track.first_ms + DAY_LASTS_MS)
+            if d.shift is not None and (fences is None or any(d.shift.concerns(f) for f in fences))
         ]
-        if not near:
-            day = Day(self.serial)
-            self.serial += 1
-            self.days.append(day)
-            self.days.sort(key=lambda d: d.track.first_ms if len(d.track) else from_ms)
-            return day
-        first = near[0]
-        for other in near[1:]:
-            if other.track.last_ms < first.track.first_ms + DAY_LASTS_MS:
-                self._join(first, other)
-        return first
+        for day in found:
+            day.shift = None
+        return bool(found)
 
-    def _join(self, day: Day, other: Day) -> None:
-        day.track.append(other.track.matrix())
-        day.saved.rewrite_from(0)
-        day.told.update(other.told)
-        day.shift = None
-        day.late = True
-        self._due_ms = 0
-        self.days.remove(other)
-        self.gone.append(other)
+    def names(self, fence_id: str, fence: Fence | None) -> bool:
+        """Whether a visit told is of that fence, or a day not worked through may come near it."""
+        told = any(t.fence_id == fence_id and not t.retracted for t in self.teller.told.values())
+        return told or any(d.shift is None and fence is not None and d.meets(fence) for d in self.days)
+
+    def take(self, rows: Rows) -> Taken:
+        """Take pings in (columns of `Track`, in the order they came); returns how each ended."""
+        self.note_worked()
+        fresh = self._in_time(rows)
+        taken = Taken(too_late=len(rows) - len(fresh))
+        if len(fresh) > 1 and bool(np.any(fresh[1:, 0] < fresh[:-1, 0])):
+            fresh = fresh[np.argsort(fresh[:, 0], kind="stable")]
+        if len(fresh):
+            day = home_of(self.days, fresh[:, 0], self._gap_ms)
+            taken.duplicate = day.put(fresh) if day is not None else self._regroup(fresh, ())
+            taken.used = len(fresh) - taken.duplicate
+            redo = day is None or day.shift is None
+            self._due_ms = NEVER_MS if redo else min(self._due_ms, tick_of(int(fresh[0, 0])))
+        return taken
+
+    def take_device(self, events: Sequence[DeviceEvent]) -> Taken:
+        """Take entries and exits in that the phone found; returns how each ended."""
+        self.note_worked()
+        taken = Taken()
+        for event in events:
+            if event.ts_ms < self._overall_ms() - self._kept_ms:
+                taken.too_late += 1
+                continue
+            day = home_of(self.days, np.array([event.ts_ms]), self._gap_ms)
+            if day is None:
+                self._regroup(NOTHING, (event,))
+                fresh = True
+            else:
+                fresh = day.put_device(event)
+            taken.used += fresh
+            taken.duplicate += not fresh
+            self.device_ms = max(self.device_ms, event.ts_ms)
+        self._due_ms = NEVER_MS
+        return taken
+
+    def _in_time(self, rows: Rows) -> Rows:
+        """The rows that come while their day is kept; the clock goes on with them, one by one."""
+        before = self.clock.copy()
+        times = rows[:, 0]
+        self.clock.add(np.sort(times)[::-1])
+        if times.min() >= self._overall_ms() - self._kept_ms:
+            return rows
+        self.clock = before
+        fresh = []
+        for n, ts_ms in enumerate(times.tolist()):
+            if ts_ms >= self._overall_ms() - self._kept_ms:
+                fresh.append(n)
+                self.clock.add((ts_ms,))
+        return rows[fresh]
+
+    def _regroup(self, rows: Rows, events: Sequence[DeviceEvent]) -> int:
+        """Take in what begins, joins or shifts days; returns how many rows were duplicates."""
+        serials = count(self.serial)
+        old = self.days
+        self.days, duplicates = regrouped(old, rows, events, self._gap_ms, serials, self._worked_ms(None))
+        self.serial = next(serials)
+        kept = {d.serial for d in self.days}
+        self.gone += [d for d in old if d.serial not in kept]
+        for told in self.teller.told.values():
+            if told.day not in kept:
+                spans = [d for d in self.days if d.first_ms <= told.departed_ms]
+                told.day = (spans or self.days)[-1 if spans else 0].serial
+        return duplicates
+
+    def _overall_ms(self) -> int:
+        """The time reached by the pings; device events come apart from them, ahead by what is kept at most."""
+        return max(self.clock.ms, self.device_ms - self._kept_ms)
+
+    def _limit_ms(self, day: Day | None) -> int:
+        """Steps of a day before this time are due."""
+        if day is not None and len(day.track) == 0:
+            return max(self.clock.ms, self.device_ms) - self._lateness_ms
+        return self._overall_ms() - self._lateness_ms
+
+    def _worked_ms(self, day: Day | None) -> int:
+        """The last step due."""
+        return (self._limit_ms(day) - 1) // TICK_MS * TICK_MS
+
+    def note_worked(self) -> None:
+        """Note how far each day has been worked through: all that is due is done."""
+        for day in self.days:
+            day.worked_ms = self._worked_ms(day)
 
     def due(self) -> bool:
-        """Whether there may be something to work through."""
-        return self.newest_ms >= self._due_ms
+        """Whether there is something to work through."""
+        return self._overall_ms() - self._lateness_ms > self._due_ms
 
     def work(self) -> list[Output]:
         """Work through what has ripened; returns what can be told, revisions included."""
-        outputs: list[Output] = []
-        ripe_ms = self.newest_ms - self._lateness_ms
-        due = []
-        for day in self.days:
-            self._resume(day, ripe_ms, outputs)
-            assert day.shift is not None
-            tick = day.shift.next_tick()
-            while tick is not None and tick <= ripe_ms:
-                day.shift.advance(tick)
-                self._tell(day, outputs)
-                tick = day.shift.next_tick()
-            if tick is not None:
-                due.append(tick)
-        self._due_ms = min(due, default=self.newest_ms + 1) + self._lateness_ms
-        self._let_days_go()
-        return outputs
+        return self._each_day(self._work_day)
 
     def settle(self) -> list[Output]:
         """The driver's data ends here: tell everything, open visits included."""
         outputs = self.work()
-        for day in self.days:
-            if day.shift is not None and not day.finished:
-                day.shift.finish()
-                day.finished = True
-                self._tell(day, outputs)
+        return outputs + self._each_day(self._finish)
+
+    def _each_day(self, work: Callable[[int, list[Output]], int]) -> list[Output]:
+        outputs: list[Output] = []
+        taken: frozenset[str] = frozenset()
+        due = []
+        for n, day in enumerate(self.days):
+            names = taken | day.carry
+            if day.shift is not None and not day.shift.names.hold(names):
+                day.shift = None
+            if day.shift is None:
+                self._resume(n, names, outputs)
+            due.append(work(n, outputs))
+            day.late = False
+            if n + 1 < len(self.days):
+                taken |= self.teller.ids_of(day.serial)
+        self._due_ms = min(due, default=FOREVER_MS)
+        self.note_worked()
+        self._let_days_go()
         return outputs
 
-    def _resume(self, day: Day, ripe_ms: int, outputs: list[Output]) -> None:
-        """Make the day's running state if there is none, up to the last step that was due."""
-        if day.shift is not None:
-            return
+    def _resume(self, n: int, names: frozenset[str], outputs: list[Output]) -> None:
+        """Make a day's running state, as it was after the last step done."""
+        day = self.days[n]
         routes = [self.routes[k] for k in sorted(self.routes)]
-        plan = Plan(routes, day.track.first_ms, day.track.first_ms + PLAN_SPAN_MS)
-        day.shift = Shift(self.driver_id, day.track, plan, self._fences, self._rules)
+        plan = Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
+        given = Names(self.driver_id, names)
+        day.shift = Shift(self.driver_id, day.track, day.device, plan, self._fences, self._rules, given)
+        day.open = set(self.teller.ids_of(day.serial))
         if day.finished:
             day.shift.finish()
-        elif day.told or day.late:
-            day.shift.advance(ripe_ms // TICK_MS * TICK_MS)
+        elif day.late and self._end_ms(n) < self._limit_ms(day):
+            return  # its end comes at once
         else:
-            return
-        self._tell(day, outputs, whole=True)
+            day.shift.catch_up(min(day.worked_ms, self._worked_ms(day)))
+        self._tell(day, outputs)
         day.late = False
 
-    def _tell(self, day: Day, outputs: list[Output], whole: bool = False) -> None:
+    def _work_day(self, n: int, outputs: list[Output]) -> int:
+        """Take the steps of a day that are due; returns the time of the next."""
+        day, end_ms = self.days[n], self._end_ms(n)
+        limit_ms = self._limit_ms(day)
+        if day.late and end_ms < limit_ms:
+            return self._finish(n, outputs)
+        while not day.finished:
+            assert day.shift is not None
+            tick = day.shift.next_tick()
+            step_ms = end_ms if tick is None else min(tick, end_ms)
+            if step_ms >= limit_ms:
+                return step_ms
+            if step_ms == end_ms:
+                self._finish(n, outputs)
+            else:
+                day.shift.advance(step_ms)
+                self._tell(day, outputs)
+        return FOREVER_MS
+
+    def _finish(self, n: int, outputs: list[Output]) -> int:
+        """A day's data ends."""
+        day = self.days[n]
+        if not day.finished:
+            assert day.shift is not None
+            day.shift.finish()
+            day.finished = True
+            self._tell(day, outputs)
+        return FOREVER_MS
+
+    def _end_ms(self, n: int) -> int:
+        """The step with which a day ends: after a long silence, or when it has lasted too long."""
+        ends = self.days[n].last_ms + self._gap_ms
+        if n + 1 < len(self.days):
+            ends = min(ends, self.days[n + 1].first_ms)
+        return tick_of(ends)
+
+    def _tell(self, day: Day, outputs: list[Output]) -> None:
         assert day.shift is not None
-        report = day.shift.report(day.events_after_ms)
-        for record in report.records:
-            self._revise(day, record, outputs)
-        withdrawn = report.withdrawn
-        if whole:
-            now = {r.visit_id for r in report.records}
-            withdrawn = [v for v in day.told if v not in now]
-        for visit_id in withdrawn:
-            told = day.told.get(visit_id)
-            if told is not None and not told.retracted:
-                outputs.append(self._retract(visit_id, told))
-        outputs += report.events
-        day.events_after_ms = max(day.events_after_ms, report.told_until_ms)
-
-    def _revise(self, day: Day, record: ServiceTime, outputs: list[Output]) -> None:
-        digest = _digest(record)
-        told = day.told.get(record.visit_id)
-        if told is not None and told.digest == digest and not told.retracted:
-            return
-        revision = 1 if told is None else told.revision + 1
-        flags = record.flags
-        if day.late and told is not None:
-            flags = (*flags, "late_revision")
-        record = replace(record, revision=revision, flags=flags)
-        day.told[record.visit_id] = Told(
-            revision, digest, record.customer_id, record.fence_id, record.route_id, record.stop_id,
-            record.arrived_ms, record.departed_ms, retracted=False,
-        )  # fmt: skip
-        outputs.append(record)
-
-    def _retract(self, visit_id: str, told: Told) -> ServiceTime:
-        told.revision += 1
-        told.retracted = True
-        told.digest = b""
-        return ServiceTime(
-            visit_id=visit_id,
-            revision=told.revision,
-            status=VisitStatus.RETRACTED,
-            driver_id=self.driver_id,
-            customer_id=told.customer_id,
-            fence_id=told.fence_id,
-            route_id=told.route_id,
-            stop_id=told.stop_id,
-            arrived_ms=told.arrived_ms,
-            departed_ms=told.departed_ms,
-            service_time_s=0.0,
-            entered_ms=None,
-            exited_ms=None,
-            parking_search_s=0.0,
-            arrived_between_ms=(told.arrived_ms, told.arrived_ms),
-            departed_between_ms=(told.departed_ms, told.departed_ms),
-            confidence=0.0,
-            runner_up=None,
-            shared_with=(),
-            share_method=None,
-            pings=0,
-            max_gap_s=0.0,
-            median_accuracy_m=None,
-            flags=(),
-            config_hash=self._rules.config_hash,
-        )
+        after_ms = FOREVER_MS if day.events_after_ms is None else day.events_after_ms
+        report = day.shift.report(after_ms)
+        outputs += self.teller.tell(day, report, day.shift.decided_ms())
+        if day.events_after_ms is None or report.looked:
+            day.events_after_ms = max(day.events_after_ms or NEVER_MS, report.told_by_ms)
 
     def _let_days_go(self) -> None:
         """Drop the days that no ping within what is kept can touch any more."""
-        limit = self.newest_ms - self._kept_ms - self._gap_ms
-        for day in [d for d in self.days[:-1] if d.track.last_ms < limit]:
-            self.days.remove(day)
+        limit = self._overall_ms() - max(self._kept_ms + self._gap_ms, AHEAD_MS)
+        while len(self.days) > 1 and self.days[0].last_ms < limit:
+            day = self.days.pop(0)
+            told = self.teller.ids_of(day.serial)
+            for later in self.days:
+                if later.shift is not None:
+                    later.carry |= later.shift.names.avoided() & told
+            self.teller.forget(day.serial)
             self.gone.append(day)
         for route_id in [k for k, r in self.routes.items() if not covers(r, limit, FOREVER_MS)]:
             del self.routes[route_id]
             self.new_routes.discard(route_id)
-
-
-def _digest(record: ServiceTime) -> bytes:
-    return blake2b(repr(record).encode(), digest_size=8).digest()

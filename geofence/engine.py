@@ -1,13 +1,14 @@
 """Detection for many drivers: pings, fences, routes and device events in; records and events out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from geofence import state
+from geofence.device import DeviceEvent
 from geofence.driver import Driver
-from geofence.events import Output, PingBatch
+from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
@@ -39,16 +40,18 @@ class Engine:
         self._drivers: dict[str, Driver] = {}
         self._dirty: set[str] = set()
         self._forgotten: dict[str, StateDelta] = {}
+        self._idle: set[str] = set()  # brought back, and not worked since
+        self._fences_seen = self.fences.version
 
     def put_fence(self, fence: Fence) -> list[Output]:
-        """Add or replace a fence (see `FenceSet.put`); days that touch it are worked through again."""
+        """Add or replace a fence (see `FenceSet.put`); days that it concerns are worked through again."""
         self.fences.put(fence)
-        return []
+        return self._fences_changed(fence.fence_id, fence)
 
     def remove_fence(self, fence_id: str) -> list[Output]:
-        """Take a fence away; what was told of it stays told."""
+        """Take a fence away; days that it concerned are worked through again."""
         self.fences.remove(fence_id)
-        return []
+        return self._fences_changed(fence_id, None)
 
     def put_route(self, route: Route) -> list[Output]:
         """Add a route, or replace the one with its id; returns what changes by it."""
@@ -70,6 +73,21 @@ class Engine:
                 self._dirty.add(driver_id)
             if driver.due():
                 outputs += driver.work()
+                self._idle.discard(driver_id)
+        return outputs
+
+    def feed_device(self, events: Sequence[DeviceFenceEvent]) -> list[Output]:
+        """Take in entries and exits that phones found, in any order; returns what follows from them."""
+        outputs: list[Output] = []
+        of_driver: dict[str, list[DeviceEvent]] = {}
+        for e in events:
+            found = DeviceEvent(e.ts_ms, e.fence_id, e.type is FenceEventType.ENTERED)
+            of_driver.setdefault(e.driver_id, []).append(found)
+        for driver_id, own in of_driver.items():
+            driver = self._driver(driver_id)
+            if driver.take_device(own).used:
+                self._dirty.add(driver_id)
+                outputs += driver.work()
         return outputs
 
     def settle(self, driver_ids: Iterable[str] | None = None) -> list[Output]:
@@ -90,7 +108,10 @@ class Engine:
         for driver_id in sorted(self._dirty):
             driver = self._drivers.get(driver_id)
             if driver is not None:
-                changed[driver_id] = state.delta(driver)
+                delta, deleted = state.delta(driver), changed.get(driver_id)
+                if deleted is not None:  # forgotten, and seen again since
+                    delta.chunks = {**deleted.chunks, **delta.chunks}
+                changed[driver_id] = delta
         self._dirty.clear()
         return changed
 
@@ -99,6 +120,7 @@ class Engine:
         driver = Driver(driver_id, self.fences, self.rules)
         state.restore(driver, head, chunks)
         self._drivers[driver_id] = driver
+        self._idle.add(driver_id)
 
     def forget(self, driver_id: str) -> None:
         """Drop all that is known of a driver; the next `take_dirty` deletes what was persisted."""
@@ -114,7 +136,20 @@ class Engine:
     def last_seen_ms(self, driver_id: str) -> int:
         """Time of a driver's newest ping, 0 for an unknown driver."""
         driver = self._drivers.get(driver_id)
-        return 0 if driver is None else driver.newest_ms
+        return 0 if driver is None else driver.clock.newest_ms
+
+    def _fences_changed(self, fence_id: str, fence: Fence | None) -> list[Output]:
+        """Work through again what the fences that came or went concern; others may have changed them."""
+        changed = self.fences.changed_since(self._fences_seen)
+        self._fences_seen = self.fences.version
+        outputs: list[Output] = []
+        for driver_id, driver in self._drivers.items():
+            redo = driver.redo(changed)
+            if redo or (driver_id in self._idle and driver.names(fence_id, fence)):
+                outputs += driver.work()
+                self._dirty.add(driver_id)
+                self._idle.discard(driver_id)
+        return outputs
 
     def _driver(self, driver_id: str) -> Driver:
         driver = self._drivers.get(driver_id)

@@ -16,7 +16,7 @@ WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong
 WRONG_SHARE: Final = 0.12
 
 SERVICE_MEDIAN_S: Final = 140.0
-SERVICE_LOG_SD: Final = 0.75
+SERVICE_LOG_SD: Final = 0.68
 USUAL_WEIGHT: Final = 3.0  # services that the usual length counts for before a driver's own are known
 QUEUE_MEAN_S: Final = 28.0
 BREAK_MEDIAN_S: Final = 1500.0
@@ -62,7 +62,7 @@ def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rule
             found[fence.fence_id] = fence, outside if known is None else min(outside, known[1])
     best: dict[str, tuple[float, Candidate]] = {}
     for fence, outside in found.values():
-        candidate = Candidate(fence, plane.to_plane(fence.lat, fence.lon), _spread_m(fence), outside)
+        candidate = Candidate(fence, plane.to_plane(fence.lat, fence.lon), spread_m(fence), outside)
         place = candidate.parked(standstill.park, standstill.noise_m)
         other = best.get(fence.customer_id)
         if other is None or place > other[0]:
@@ -71,7 +71,7 @@ def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rule
     return [candidate for _, candidate in ranked]
 
 
-def _spread_m(fence: Fence) -> float:
+def spread_m(fence: Fence) -> float:
     """How far about its middle a shape's customer may be; a circle's is at its centre."""
     if fence.radius_m is not None:
         return 0.0

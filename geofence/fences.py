@@ -1,6 +1,7 @@
 """Customer geofences and the live R-tree that finds those near a place."""
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import asin, cos, degrees, radians, sin
@@ -22,6 +23,9 @@ NO_FACTS: Final[Mapping[str, Any]] = {}
 
 SLACK: Final = 1.05
 """The R-tree is asked for that much more: flat-Earth errors of shapes up to 100 km stay below it."""
+
+CHANGES_KEPT: Final = 10_000
+"""So many changes are remembered for those who ask what has changed."""
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees; east may exceed 180 where a shape crosses the antimeridian."""
@@ -147,8 +151,12 @@ class FenceSet:
         self._numbers: dict[str, tuple[int, ...]] = {}  # by fence id: its versions
         self._of_customer: dict[str, tuple[str, ...]] = {}
         self._gone = 0
+        self.version = 0
+        """Grows with every fence that comes or goes."""
+        self._changed: deque[Fence] = deque(maxlen=CHANGES_KEPT)
         for fence in fences:
-            self._register(fence)
+            if not self._holds(fence):
+                self._register(fence)
         self._tree = self._build()
 
     def __len__(self) -> int:
@@ -166,9 +174,12 @@ class FenceSet:
         A version without `valid_from` replaces all others; one with it stands beside the earlier ones and
         holds from then on; the same `valid_from` replaces that version.
         """
+        if self._holds(fence):
+            return
         number = self._register(fence)
         for box in _split(fence.box()):
             self._tree.insert(number, box)
+        self._note(fence)
         self._tidy()
 
     def remove(self, fence_id: str) -> None:
@@ -176,6 +187,11 @@ class FenceSet:
         for number in self._numbers.get(fence_id, ()):
             self._drop(number)
         self._tidy()
+
+    def changed_since(self, version: int) -> list[Fence] | None:
+        """Fences that came or went since that version; None when it is too long ago to tell."""
+        count = self.version - version
+        return None if count > len(self._changed) else list(self._changed)[len(self._changed) - count :]
 
     def get(self, fence_id: str, ts_ms: int) -> Fence | None:
         """The version of a fence that holds at that time: the latest to begin of those valid then."""
@@ -210,6 +226,13 @@ class FenceSet:
         there = [f for f in map(self._fences.__getitem__, numbers) if f is not None]
         return sorted((f for f in there if self.get(f.fence_id, ts_ms) is f), key=lambda f: f.fence_id)
 
+    def _holds(self, fence: Fence) -> bool:
+        """Whether putting the fence would change nothing."""
+        if fence.fence_id not in self._numbers:
+            return False
+        versions = self.versions(fence.fence_id)
+        return fence in versions and (len(versions) == 1 or fence.valid_from_ms is not None)
+
     def _register(self, fence: Fence) -> int:
         for number in self._numbers.get(fence.fence_id, ()):
             old = self._fences[number]
@@ -223,9 +246,14 @@ class FenceSet:
             self._of_customer[fence.customer_id] = (*fence_ids, fence.fence_id)
         return number
 
+    def _note(self, fence: Fence) -> None:
+        self.version += 1
+        self._changed.append(fence)
+
     def _drop(self, number: int) -> None:
         fence = self._fences[number]
         assert fence is not None
+        self._note(fence)
         self._fences[number] = None
         self._gone += 1
         _take(self._numbers, fence.fence_id, number)

@@ -1,9 +1,10 @@
 """One working day of one driver, from pings to visits: decode, cut out standstills, assign, report.
 
-Everything here follows from the track, the plan and the fences alone; doing it in many small steps or in one
-gives the same visits.
+Everything here follows from the day's pings and device events, the plan and the fences alone; doing it in
+many small steps or in one gives the same visits.
 """
 
+from array import array
 from dataclasses import replace
 from math import isnan
 from statistics import median
@@ -12,34 +13,54 @@ from typing import Final
 import numpy as np
 
 from geofence.assignment import Assigner
+from geofence.clock import NEVER_MS
 from geofence.crossing import crossing_ms
-from geofence.evidence import candidates
-from geofence.fences import FenceSet
+from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
+from geofence.evidence import Candidate, candidates
+from geofence.fences import SLACK, Fence, FenceSet
+from geofence.geometry import METRES_PER_DEGREE, LocalPlane
+from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.rules import Rules
-from geofence.standstills import Standstill, find_runs, to_standstill
+from geofence.standstills import CLOSE_S, Standstill, find_runs, to_standstill
 from geofence.track import CONTEXT, Decoded, Track
 from geofence.visits import Report, Reporter, Stay
 from geofence.walk import Walk
 
-CLOSE_S: Final = 90.0  # a standstill is certain when so much of what followed it is
 TICK_MS: Final = 60_000  # the work is done in steps of this much event time
 WALK_FIXES: Final = 48
 TRIM: Final = 512  # decoded fixes are let go in portions
+FOREVER_MS: Final = 1 << 60
 
 
 class Shift:
     """The running state of one day: `advance` as pings ripen, `report` what can be told."""
 
-    def __init__(self, driver_id: str, track: Track, plan: Plan, fences: FenceSet, rules: Rules) -> None:
-        self.track = track
+    def __init__(
+        self,
+        driver_id: str,
+        track: Track,
+        device: DeviceLog,
+        plan: Plan,
+        fences: FenceSet,
+        rules: Rules,
+        names: Names,
+    ) -> None:
         self.finished = False
+        self.names = names
+        self.until_ms = NEVER_MS
+        """Worked through up to this time."""
+        self._track = track
+        self._device = device
         self._decoded = Decoded()
         self._fences = fences
         self._rules = rules
         self._assigner = Assigner(plan, rules.dwell_s)
-        self._reporter = Reporter(driver_id, plan, rules)
+        self._reporter = Reporter(driver_id, plan, rules, names)
         self._begin = 0  # believed fix from which standstills are looked for
+        self._paired = Pair(-1, -1, "")  # the latest pair looked at
+        self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
+        self._looked = array("d")  # lat, lon, reach of the places where fences were looked for
 
     @property
     def rows_read(self) -> int:
@@ -47,31 +68,76 @@ class Shift:
         return self._decoded.rows_read
 
     def next_tick(self) -> int | None:
-        """The time up to which the next step works, None when all rows are read."""
-        if self.rows_read >= len(self.track):
-            return None
-        return -(-self.track.ts_ms(self.rows_read) // TICK_MS) * TICK_MS
+        """The time up to which the next step works, None when everything is read."""
+        due = self._device.certain_after(self.until_ms) if self._device.events else None
+        if self.rows_read < len(self._track):
+            row_ms = self._track.ts_ms(self.rows_read)
+            due = row_ms if due is None else min(due, row_ms)
+        return None if due is None else max(tick_of(due), self.until_ms)
 
     def advance(self, until_ms: int) -> None:
-        """Work through the rows up to a time."""
-        end = self.track.row_after(until_ms)
-        if end > self.rows_read:
-            self._decoded.extend(self.track, end, self._rules)
-            self._close(at_end=False)
+        """Work through what happened up to a time."""
+        self.until_ms = max(self.until_ms, until_ms)
+        self._decode(self._track.row_after(until_ms))
+        self._close(at_end=False)
+
+    def catch_up(self, until_ms: int) -> None:
+        """Be where the steps due by a time lead to, in one."""
+        row = self._track.row_after(until_ms)
+        last_row = tick_of(self._track.ts_ms(row - 1)) if row else -1
+        last_event = self._device.certain_by(until_ms)
+        due = max(last_row, tick_of(last_event) if last_event <= until_ms else -1)
+        if due >= 0:
+            self.advance(due)
 
     def finish(self) -> None:
         """Work through all there is: the day's data ends here."""
-        if len(self.track) > self.rows_read:
-            self._decoded.extend(self.track, len(self.track), self._rules)
+        self.until_ms = FOREVER_MS
+        self._decode(len(self._track))
         self._close(at_end=True)
         self.finished = True
 
     def report(self, events_after_ms: int) -> Report:
         """Records of the visits that can be told and may have changed, and events later than that time."""
-        if len(self._decoded.t) == 0:
-            return Report([], [], [], events_after_ms)
-        now_ms = self._decoded.origin_ms + round(1000 * float(self._decoded.t[-1]))
-        return self._reporter.report(self._assigner, now_ms, self.finished, events_after_ms)
+        return self._reporter.report(self._assigner, self._now_ms(), self.finished, events_after_ms)
+
+    def decided_ms(self) -> int:
+        """What ended by then is decided, as far as anything is before the day has ended."""
+        if self.finished:
+            return FOREVER_MS
+        d = self._decoded
+        decided = self._fix_ms(self._begin) if self._begin < len(d.t) else self._now_ms()
+        return min(decided, self.until_ms - SEEN_MS) if self._device.events else decided
+
+    def concerns(self, fence: Fence) -> bool:
+        """Whether the fence, or its absence, may change what was found."""
+        if any(e.fence_id == fence.fence_id for e in self._device.events):
+            return True
+        west, south, east, north = fence.box()
+        looked = np.frombuffer(self._looked).reshape(-1, 3)
+        lat, lon, reach = looked[:, 0], looked[:, 1], looked[:, 2]
+        slack = SLACK * reach / METRES_PER_DEGREE + 1e-5
+        near = (lat >= south - slack) & (lat <= north + slack)
+        if not near.any():
+            return False
+        away = np.abs((lon[near] - (west + east) / 2 + 180.0) % 360.0 - 180.0)
+        scale = np.maximum(np.cos(np.radians(lat[near])), 1e-3)
+        return bool(np.any(away <= (east - west) / 2 + slack[near] / scale))
+
+    def _now_ms(self) -> int:
+        """Time of the last believed fix, or up to which was worked when there is none."""
+        d = self._decoded
+        if len(d.t):
+            return self._fix_ms(-1)
+        if self.finished and self._device.events:
+            return self._device.events[-1].ts_ms
+        return self.until_ms
+
+    def _decode(self, end: int) -> None:
+        """Decode the track's rows up to that number."""
+        if end > self.rows_read:
+            self._settle_plane()
+            self._decoded.extend(self._track, end, self._rules)
 
     def _close(self, at_end: bool) -> None:
         """Assign the standstills that nothing later can change (or all, at the end of the data)."""
@@ -84,18 +150,81 @@ class Shift:
         for run in runs:
             run[[0, 1, 16]] += begin
             after = int(run[16])
-            certain = after < d.final and d.t[d.final - 1] >= run[17] + CLOSE_S
+            certain = after < d.final and d.t[d.final - 1] >= d.t[after] + CLOSE_S
             if not certain and not at_end:
                 break
-            self._assign(to_standstill(run, d.origin_ms))
+            self._take(to_standstill(run, d.origin_ms))
             self._begin = after
         else:
             self._begin = max(self._begin, d.final)
+        if self._device.events:
+            closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
+            self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
         if self._begin > CONTEXT + TRIM:
             self._begin -= d.forget_before(self._begin - CONTEXT)
 
+    def _take(self, standstill: Standstill) -> None:
+        """Assign a standstill and what the phone told of before it; pings decide where there are any."""
+        if self._device.events:
+            self._take_pairs(self._fix_ms(standstill.first))
+            if standstill.hidden and self._stood.exited_ms > self._fix_ms(standstill.last):
+                return  # what the pings only suggest, the phone saw
+        self._assign(standstill)
+        if self._device.events and not standstill.hidden:
+            last_ms = self._fix_ms(standstill.last)
+            for pair in self._device.pairs(self._paired, self.until_ms):
+                if pair.exited_ms <= last_ms:
+                    self._paired = pair
+
+    def _take_pairs(self, until_ms: int) -> None:
+        """Entries and exits up to a time without a ping between them are stays of their own."""
+        for pair in self._device.pairs(self._paired, self.until_ms):
+            if pair.exited_ms > until_ms:
+                break
+            self._paired = pair
+            if not self._pinged(pair) and not pair.covered_by(self._stood):
+                self._stand(pair)
+
+    def _pinged(self, pair: Pair) -> bool:
+        """Whether there is a believed fix between an entry and its exit."""
+        d = self._decoded
+        at = int(np.searchsorted(d.t, (pair.entered_ms - d.origin_ms) / 1000, side="right"))
+        return at < len(d.t) and bool(d.t[at] < (pair.exited_ms - d.origin_ms) / 1000)
+
+    def _stand(self, pair: Pair) -> None:
+        self._settle_plane()
+        rivals = self._device.rivals(pair)
+        stay = stay_of(pair, rivals, self._stood.exited_ms, self._fences, self._decoded.plane)
+        if stay is None:
+            return
+        self._stood = pair
+        nothing = np.empty(0)
+        begin_s, end_s = stay.standstill.arrived_ms / 1000, stay.standstill.departed_ms / 1000
+        park, noise_m = stay.standstill.park, stay.standstill.noise_m
+        walk = Walk(nothing, nothing, nothing, park, noise_m, begin_s, end_s)
+        number = self._reporter.next_number
+        found = self._assigner.step(number, stay.standstill, walk, stay.candidates)
+        self._reporter.add(Stay(stay.standstill, tuple(found), None, by_device=True))
+
+    def _settle_plane(self) -> None:
+        """A day that begins with the phone's own events has its plane there; else about the first fixes."""
+        if self._decoded.placed:
+            return
+        first_ms = self._track.first_ms if len(self._track) else FOREVER_MS
+        for event in self._device.events:
+            fence = self._fences.get(event.fence_id, event.ts_ms)
+            if event.ts_ms >= first_ms or event.ts_ms > self.until_ms:
+                return
+            if fence is not None:
+                self._decoded.place(LocalPlane(fence.lat, fence.lon))
+                return
+
+    def _fix_ms(self, number: int) -> int:
+        return self._decoded.origin_ms + round(1000 * float(self._decoded.t[number]))
+
     def _assign(self, standstill: Standstill) -> None:
         d = self._decoded
+        self._note_looked(standstill)
         near = candidates(standstill, d.plane, self._fences, self._rules)
         index = self._reporter.next_number
         if not near:
@@ -104,11 +233,25 @@ class Shift:
             return
         walk = self._walk(standstill)
         found = self._assigner.step(index, standstill, walk, near)
-        crossed = []
-        for candidate in found:
-            entered, exited = crossing_ms(d, candidate.fence, standstill)
-            crossed.append(replace(candidate, entered_ms=entered, exited_ms=exited))
-        self._reporter.add(Stay(standstill, tuple(crossed), self._accuracy(standstill)))
+        crossed = tuple(self._crossed(c, standstill) for c in found)
+        self._reporter.add(Stay(standstill, crossed, self._accuracy(standstill)))
+
+    def _crossed(self, candidate: Candidate, standstill: Standstill) -> Candidate:
+        """The candidate with the times of entry and exit, by the track or else by the phone."""
+        entered, exited = crossing_ms(self._decoded, candidate.fence, standstill)
+        if self._device.events and (entered is None or exited is None):
+            told = self._device.crossed(
+                candidate.fence.fence_id, standstill.arrived_ms, standstill.departed_ms
+            )
+            entered = told[0] if entered is None else entered
+            exited = told[1] if exited is None else exited
+        return replace(candidate, entered_ms=entered, exited_ms=exited)
+
+    def _note_looked(self, standstill: Standstill) -> None:
+        """Remember where fences are looked for: there a new one would matter."""
+        reach = self._rules.reach_m + standstill.noise_m
+        for place in sorted({standstill.park, standstill.door}):
+            self._looked.extend((*self._decoded.plane.to_degrees(*place), reach))
 
     def _walk(self, standstill: Standstill) -> Walk:
         """The fixes of a standstill, thinned to a number that is quick to look through."""
@@ -124,6 +267,11 @@ class Shift:
         rows = self._decoded.row[standstill.first : standstill.last + 1]
         if len(rows) == 0:
             return None
-        reported = self.track.matrix(int(rows[0]), int(rows[-1]) + 1)[:, 3].tolist()
+        reported = self._track.matrix(int(rows[0]), int(rows[-1]) + 1)[:, 3].tolist()
         known = [a for a in reported if not isnan(a)]
         return round(median(known), 1) if known else None
+
+
+def tick_of(ts_ms: int) -> int:
+    """The end of the step of work that a time belongs to."""
+    return -(-ts_ms // TICK_MS) * TICK_MS

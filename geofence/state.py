@@ -1,4 +1,4 @@
-"""What of a driver is persisted, and how it comes back: the pings kept, what was told, the routes.
+"""What of a driver is persisted, and how it comes back: pings and device events kept, what was told, routes.
 
 Everything else follows from these. Pings go out as small tail chunks, one a call, and are joined into full
 chunks, which are written once. A tail chunk's number is used again after that; its epoch and first row tell
@@ -14,30 +14,21 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from geofence.clock import AGREEING, Clock
+from geofence.day import Day
+from geofence.device import DeviceEvent
 from geofence.routes import Route
+from geofence.saved import CHUNK_ROWS
+from geofence.telling import Told
 from geofence.track import COLUMNS, Rows
 
 if TYPE_CHECKING:
-    from geofence.driver import Day, Driver
+    from geofence.driver import Driver
 
-CHUNK_ROWS: Final = 512
-TAILS: Final = 1 << 20  # numbers of a shift's tail chunks begin here
-SHIFT_NUMBERS: Final = 1 << 21  # numbers that one shift may use
+TAILS: Final = 1 << 20  # numbers of a day's tail chunks begin here
+DEVICE: Final = (1 << 21) - 1  # number of the chunk with a day's device events
+DAY_NUMBERS: Final = 1 << 21  # numbers that one day may use
 ROUTES: Final = 1 << 60  # numbers of chunks that hold routes begin here
-
-
-class Told(msgspec.Struct, array_like=True):
-    """The latest revision of a visit that went out, without what can be derived again."""
-
-    revision: int
-    digest: bytes
-    customer_id: str
-    fence_id: str
-    route_id: str | None
-    stop_id: str | None
-    arrived_ms: int
-    departed_ms: int
-    retracted: bool
 
 
 class _Chunk(msgspec.Struct, array_like=True):
@@ -46,36 +37,17 @@ class _Chunk(msgspec.Struct, array_like=True):
     rows: bytes
 
 
-class _ShiftHead(msgspec.Struct, array_like=True):
+class _DayHead(msgspec.Struct, array_like=True):
     serial: int
     epoch: int
     finished: bool
-    events_after_ms: int
-    told: dict[str, Told]
+    carry: list[str]
 
 
 class _DriverHead(msgspec.Struct, array_like=True):
-    shifts: list[_ShiftHead]
+    days: list[_DayHead]
     serial: int
-
-
-@dataclass(slots=True)
-class Saved:
-    """How much of a track has been persisted."""
-
-    full: int = 0  # leading full chunks
-    rows: int = 0  # leading rows
-    tails: int = 0  # tail numbers in use
-    epoch: int = 0
-    head: bytes = b""  # digest of the head's part when last written
-
-    def rewrite_from(self, row: int) -> None:
-        """Rows from this number on have changed."""
-        if row < self.rows:
-            self.full = min(self.full, row // CHUNK_ROWS)
-            self.rows = self.full * CHUNK_ROWS
-            self.tails = 0
-            self.epoch += 1
+    told: dict[str, Told]
 
 
 @dataclass(slots=True)
@@ -93,10 +65,12 @@ def delta(driver: "Driver") -> StateDelta:
         _forget(day, found)
     for day in driver.days:
         _save_rows(day, found)
+        _save_device(day, found)
     _save_routes(driver, found)
-    head = msgspec.msgpack.encode(_DriverHead([_head_of(d) for d in driver.days], driver.serial))
+    days = [_DayHead(d.serial, d.saved.epoch, d.finished, sorted(d.carry)) for d in driver.days]
+    head = msgspec.msgpack.encode(_DriverHead(days, driver.serial, driver.teller.told))
     digest = blake2b(head, digest_size=8).digest()
-    if digest != driver.saved_head or driver.gone:
+    if digest != driver.saved_head:
         driver.saved_head = digest
         found.head = head
     driver.gone.clear()
@@ -114,35 +88,45 @@ def deletion(driver: "Driver") -> StateDelta:
 
 def restore(driver: "Driver", head: bytes, chunks: Mapping[int, bytes]) -> None:
     """Fill a new driver with persisted state; what was derived is derived again when needed."""
-    from geofence.driver import Day
-
     kept = msgspec.msgpack.decode(head, type=_DriverHead)
-    driver.serial = kept.serial
-    for shift in kept.shifts:
-        day = Day(shift.serial)
-        day.told, day.finished, day.events_after_ms = shift.told, shift.finished, shift.events_after_ms
-        _load_rows(day, shift.epoch, chunks)
-        if len(day.track):
+    driver.serial, driver.teller.told = kept.serial, kept.told
+    for told in kept.days:
+        day = Day(told.serial)
+        day.finished, day.carry, day.events_after_ms = told.finished, frozenset(told.carry), None
+        _load_rows(day, told.epoch, chunks)
+        _load_device(day, chunks)
+        if len(day.track) or day.device.events:
             driver.days.append(day)
-            driver.newest_ms = max(driver.newest_ms, day.track.last_ms)
-    driver.days.sort(key=lambda d: d.track.first_ms)
     for number, value in chunks.items():
         if number >= ROUTES:
             route = msgspec.msgpack.decode(value, type=Route)
             driver.routes[route.route_id] = route
             driver.saved_routes[route.route_id] = number
     driver.saved_head = blake2b(head, digest_size=8).digest()
-
-
-def _head_of(day: "Day") -> _ShiftHead:
-    return _ShiftHead(
-        day.serial, day.saved.epoch, day.finished, day.events_after_ms if day.told else -1, day.told
+    driver.clock = _clock(driver.days)
+    driver.device_ms = max(
+        [driver.device_ms, *(d.device.events[-1].ts_ms for d in driver.days if d.device.events)]
     )
+    driver.note_worked()
 
 
-def _save_rows(day: "Day", found: StateDelta) -> None:
+def _clock(days: list[Day]) -> Clock:
+    """The clock as the newest pings of these days set it."""
+    newest: set[int] = set()
+    for day in days:
+        times = day.track.matrix()[::-1, 0]
+        own: set[int] = set()
+        for ts_ms in times:
+            own.add(int(ts_ms))
+            if len(own) == AGREEING:
+                break
+        newest |= own
+    return Clock(newest)
+
+
+def _save_rows(day: Day, found: StateDelta) -> None:
     saved, track = day.saved, day.track
-    base = day.serial * SHIFT_NUMBERS
+    base = day.serial * DAY_NUMBERS
     full = len(track) // CHUNK_ROWS
     for k in range(saved.full, full):
         rows = track.matrix(k * CHUNK_ROWS, (k + 1) * CHUNK_ROWS)
@@ -154,39 +138,54 @@ def _save_rows(day: "Day", found: StateDelta) -> None:
         rows = track.matrix(saved.rows)
         found.chunks[base + TAILS + saved.tails] = _pack(_Chunk(saved.epoch, saved.rows, rows.tobytes()))
         saved.tails += 1
+        saved.most_tails = max(saved.most_tails, saved.tails)
         saved.rows = len(track)
 
 
-def _load_rows(day: "Day", epoch: int, chunks: Mapping[int, bytes]) -> None:
-    base = day.serial * SHIFT_NUMBERS
+def _load_rows(day: Day, epoch: int, chunks: Mapping[int, bytes]) -> None:
+    base = day.serial * DAY_NUMBERS
     k = 0
     while base + k in chunks:
-        rows = _spread(_unpack(chunks[base + k]).rows)
-        day.track.append(rows)
+        day.track.extend(_spread(_unpack(chunks[base + k]).rows))
         k += 1
     day.saved.full, day.saved.epoch = k, epoch
-    tails = [_unpack(v) for n, v in chunks.items() if base + TAILS <= n < base + SHIFT_NUMBERS]
-    for tail in sorted(tails, key=lambda c: c.first_row):
+    tails = {n: _unpack(v) for n, v in chunks.items() if base + TAILS <= n < base + DEVICE}
+    for tail in sorted(tails.values(), key=lambda c: c.first_row):
         if tail.epoch == epoch and tail.first_row == len(day.track):
-            day.track.append(np.frombuffer(tail.rows).reshape(-1, COLUMNS))
+            day.track.extend(np.frombuffer(tail.rows).reshape(-1, COLUMNS))
             day.saved.tails += 1
     day.saved.rows = len(day.track)
+    day.saved.most_tails = max((n - base - TAILS + 1 for n in tails), default=0)
+
+
+def _save_device(day: Day, found: StateDelta) -> None:
+    if not day.saved.device:
+        day.saved.device = True
+        found.chunks[day.serial * DAY_NUMBERS + DEVICE] = msgspec.msgpack.encode(day.device.events)
+
+
+def _load_device(day: Day, chunks: Mapping[int, bytes]) -> None:
+    value = chunks.get(day.serial * DAY_NUMBERS + DEVICE)
+    if value is not None:
+        day.device.events = msgspec.msgpack.decode(value, type=list[DeviceEvent])
 
 
 def _save_routes(driver: "Driver", found: StateDelta) -> None:
     for route_id in [r for r in driver.saved_routes if r not in driver.routes]:
         found.chunks[driver.saved_routes.pop(route_id)] = None
-    for route_id in driver.new_routes:
+    for route_id in sorted(driver.new_routes):
         number = ROUTES + int.from_bytes(blake2b(route_id.encode(), digest_size=6).digest())
         driver.saved_routes[route_id] = number
         found.chunks[number] = msgspec.msgpack.encode(driver.routes[route_id])
     driver.new_routes.clear()
 
 
-def _forget(day: "Day", found: StateDelta) -> None:
-    base = day.serial * SHIFT_NUMBERS
-    highest_tail = max(day.saved.tails, min(CHUNK_ROWS, len(day.track)))
-    numbers = [*range(base, base + day.saved.full), *range(base + TAILS, base + TAILS + highest_tail)]
+def _forget(day: Day, found: StateDelta) -> None:
+    base = day.serial * DAY_NUMBERS
+    numbers = [*range(base, base + day.saved.full)]
+    numbers += range(base + TAILS, base + TAILS + day.saved.most_tails)
+    if day.device.events:
+        numbers.append(base + DEVICE)
     found.chunks.update(dict.fromkeys(numbers))
 
 

@@ -56,6 +56,10 @@ class Track:
             return 0, begin
         return self._merge(rows)
 
+    def extend(self, rows: Rows) -> None:
+        """Add rows that are known to follow in order."""
+        self.rows.frombytes(np.ascontiguousarray(rows).tobytes())
+
     def _merge(self, rows: Rows) -> tuple[int, int | None]:
         at = int(np.searchsorted(self.matrix()[:, 0], rows[:, 0].min(), side="left"))
         tail = self.matrix(at)

@@ -1,8 +1,7 @@
 """From decisions about standstills to visits, and what is told of them: records, and events with reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Final
 
 from geofence.assignment import Assigner, Belief, Decision, Target
@@ -15,6 +14,7 @@ from geofence.events import (
     VisitStatus,
 )
 from geofence.evidence import Candidate
+from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.rules import Rules, ServiceStart
 from geofence.standstills import Standstill
@@ -22,7 +22,6 @@ from geofence.standstills import Standstill
 GAP_BRIDGED_S: Final = 120.0
 BREAK_S: Final = 900.0
 LOW_ACCURACY_M: Final = 60.0
-DAY_MS: Final = 86_400_000
 NEVER_MS: Final = 1 << 62
 
 
@@ -33,6 +32,7 @@ class Stay:
     standstill: Standstill
     candidates: tuple[Candidate, ...]
     median_accuracy_m: float | None
+    by_device: bool = False  # the phone's own events tell of it, no ping does
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""
@@ -60,34 +60,28 @@ def group(decisions: Iterable[Decision]) -> list[Visit]:
     return visits
 
 
-def visit_id(driver_id: str, target: Target, arrived_ms: int, ordinal: int) -> str:
-    """The same for the same visit wherever it is computed.
-
-    A planned stop names its visit; an unplanned one is named by customer, UTC day and ordinal.
-    """
-    if target.planned is not None:
-        what = f"{target.planned.route_id}\x1f{target.planned.stop.stop_id}"
-    else:
-        what = f"{arrived_ms // DAY_MS}\x1f{ordinal}"
-    text = f"{driver_id}\x1f{target.customer_id}\x1f{what}"
-    return blake2b(text.encode(), digest_size=12).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a shift tells: records, ids of visits told earlier that are none, events, all up to a time."""
+    """What a shift tells of the time up to `told_by_ms`.
 
-    records: list[ServiceTime]
-    withdrawn: list[str]
-    events: list[FenceEvent]
-    told_until_ms: int
+    `waiting` are visits that may have been told earlier and go on: they are told again when they have ended.
+    Unless `looked`, nothing was due since the last report. Visits `settled` are told for the last time.
+    """
+
+    told_by_ms: int
+    records: Sequence[ServiceTime] = ()
+    waiting: Set[str] = frozenset()
+    settled: Set[str] = frozenset()
+    events: Sequence[FenceEvent] = ()
+    looked: bool = False
 
 
 class Reporter:
     """Keeps the stays of a shift until their visits are settled and writes what is told of them."""
 
-    def __init__(self, driver_id: str, plan: Plan, rules: Rules) -> None:
+    def __init__(self, driver_id: str, plan: Plan, rules: Rules, names: Names) -> None:
         self._driver_id = driver_id
+        self._names = names
         self._plan = plan
         self._rules = rules
         self._config_hash = rules.config_hash
@@ -97,8 +91,6 @@ class Reporter:
         self._unplanned: dict[str, int] = {}  # settled unplanned visits of each customer
         self._furthest = -1  # highest planned number among settled visits
         self._due_ms = 0  # nothing new can be told of an earlier time
-        self._told_until_ms = 0
-        self._pending: set[str] = set()  # visits told that may still be withdrawn
 
     @property
     def next_number(self) -> int:
@@ -119,40 +111,46 @@ class Reporter:
         """
         told_by_ms = now_ms if all_of_it else now_ms - round(1000 * self._rules.decide_after_s)
         if not self._stays or (told_by_ms < self._due_ms and not all_of_it):
-            return Report([], [], [], min(told_by_ms, self._told_until_ms))
-        self._told_until_ms = told_by_ms
-        self._due_ms = NEVER_MS
-        visits = group(assigner.decisions(self._first_unsettled))
+            return Report(told_by_ms, looked=not self._stays)
+        first = self._first_unsettled
+        visits = group(assigner.decisions(first))
         unplanned, furthest = dict(self._unplanned), self._furthest
         records: list[ServiceTime] = []
         events: list[FenceEvent] = []
-        pending: set[str] = set()
+        waiting: set[str] = set()
+        settled: set[str] = set()
         for n, visit in enumerate(visits):
-            ordinals = [unplanned.get(t.customer_id, 0) for t in visit.targets]
+            ids = self._ids(visit, unplanned)
             until_ms = self._stays[visit.parts[-1]].standstill.departed_ms
-            if not all_of_it and until_ms > told_by_ms:
-                self._due_ms = min(self._due_ms, until_ms)
-            else:
-                made = self._records(visit, assigner, ordinals, furthest)
+            told = all_of_it or until_ms <= told_by_ms
+            if told:
+                made = self._records(visit, assigner, ids, furthest)
                 records += made
-                pending.update(r.visit_id for r in made)
                 if until_ms > events_after_ms:
                     events += self._visit_events(made)
+            else:
+                waiting.update(ids)
             for target in visit.targets:
                 if target.planned is None:
                     unplanned[target.customer_id] = unplanned.get(target.customer_id, 0) + 1
                 else:
                     furthest = max(furthest, target.planned.number)
-            if n + 1 < len(visits) and visits[n + 1].parts[0] < assigner.final_before:
+            if told and n + 1 < len(visits) and visits[n + 1].parts[0] < assigner.final_before:
                 self._unplanned, self._furthest = dict(unplanned), furthest
                 self._first_unsettled = visits[n + 1].parts[0]
-                self._pending -= pending
-                pending.clear()
-        withdrawn = sorted(self._pending - {r.visit_id for r in records})
-        self._pending = pending
-        events += self._rejections(visits, told_by_ms, events_after_ms)
+                settled = {r.visit_id for r in records}
+        events += self._rejections(visits, first, told_by_ms, events_after_ms)
+        ends = (s.standstill.departed_ms for s in self._stays.values())
+        self._due_ms = min((ms for ms in ends if ms > told_by_ms), default=NEVER_MS)
         self._forget(assigner)
-        return Report(records, withdrawn, sorted(events, key=_in_time), told_by_ms)
+        return Report(told_by_ms, records, waiting, settled, sorted(events, key=_in_time), looked=True)
+
+    def _ids(self, visit: Visit, unplanned: Mapping[str, int]) -> list[str]:
+        first_ms = self._stays[visit.parts[0]].standstill.arrived_ms
+        return [
+            self._names.of(t, first_ms, 0 if t.planned is not None else unplanned.get(t.customer_id, 0))
+            for t in visit.targets
+        ]
 
     def _forget(self, assigner: Assigner) -> None:
         gone = min(self._first_unsettled, assigner.final_before)
@@ -161,17 +159,14 @@ class Reporter:
             assigner.beliefs.pop(number, None)
 
     def _records(
-        self, visit: Visit, assigner: Assigner, ordinals: Sequence[int], furthest: int
+        self, visit: Visit, assigner: Assigner, ids: Sequence[str], furthest: int
     ) -> list[ServiceTime]:
         stays = [self._stays[i] for i in visit.parts]
         longest = max(visit.parts, key=lambda i: _length_ms(self._stays[i].standstill))
         belief = assigner.beliefs.get(longest, Belief(()))
         first_ms = stays[0].standstill.arrived_ms
-        ids = [
-            visit_id(self._driver_id, t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)
-        ]
         method = self._share_method(visit, stays)
-        needed_s = max(self._needed_s(s) for s in stays)
+        needed_s = max(self._needed_s(s.at(t)) for s in stays for t in visit.targets)
         if (stays[-1].standstill.departed_ms - first_ms) / 1000 < needed_s:
             return []
         made = []
@@ -189,9 +184,9 @@ class Reporter:
         orders = [t.planned.stop.order if t.planned is not None else None for t in visit.targets]
         return "equal" if None in orders else "by_order"
 
-    def _needed_s(self, stay: Stay) -> float:
-        own = [c.fence.dwell_s for c in stay.candidates if c.fence.dwell_s is not None]
-        return min(own) if own else self._rules.dwell_s
+    def _needed_s(self, candidate: Candidate | None) -> float:
+        own = candidate.fence.dwell_s if candidate is not None else None
+        return self._rules.dwell_s if own is None else own
 
     def _record(
         self,
@@ -247,8 +242,10 @@ class Reporter:
 
     def _flags(self, stays: Sequence[Stay], target: Target, furthest: int) -> tuple[str, ...]:
         flags = []
-        if any(s.standstill.max_gap_s > GAP_BRIDGED_S for s in stays):
+        if any(s.standstill.max_gap_s > GAP_BRIDGED_S and not s.by_device for s in stays):
             flags.append("gap_bridged")
+        if any(s.by_device for s in stays):
+            flags.append("device_events")
         if len(stays) > 1:
             flags.append("merged")
         if self._plan and target.planned is None:
@@ -275,7 +272,9 @@ class Reporter:
                 events.append(FenceEvent(kind, self._driver_id, customer, fence, ts_ms, record.visit_id))
         return events
 
-    def _rejections(self, visits: Sequence[Visit], told_by_ms: int, events_after_ms: int) -> list[FenceEvent]:
+    def _rejections(
+        self, visits: Sequence[Visit], first: int, told_by_ms: int, events_after_ms: int
+    ) -> list[FenceEvent]:
         """Candidates in whose fence the vehicle stood without a visit coming of it, with the reason."""
         served: dict[int, set[str]] = {}
         for visit in visits:
@@ -284,7 +283,7 @@ class Reporter:
         events = []
         for number, stay in self._stays.items():
             standstill = stay.standstill
-            if number < self._first_unsettled or not events_after_ms < standstill.departed_ms <= told_by_ms:
+            if number < first or not events_after_ms < standstill.departed_ms <= told_by_ms:
                 continue
             for candidate in stay.candidates:
                 if candidate.outside_m <= 0 and candidate.customer_id not in served.get(number, ()):
@@ -306,7 +305,7 @@ class Reporter:
         seconds = _length_ms(stay.standstill) / 1000
         if other_served:
             return Rejection.OTHER_CUSTOMER
-        if seconds < self._needed_s(stay):
+        if seconds < self._needed_s(candidate):
             return Rejection.TOO_SHORT
         if stay.median_accuracy_m is not None and stay.median_accuracy_m > LOW_ACCURACY_M:
             return Rejection.LOW_ACCURACY
