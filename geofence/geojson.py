@@ -34,7 +34,7 @@ def fence_of(feature: Mapping[str, Any]) -> Fence:
     properties = _mapping(feature.get("properties") or {}, "properties")
     geometry = _mapping(feature.get("geometry"), "geometry")
     lat, lon, radius_m, shape = _place(geometry, properties)
-    valid_from_ms, valid_to_ms = (_time(properties, name) for name in ("valid_from", "valid_to"))
+    valid_from_ms, valid_to_ms = _time(properties, "valid_from"), _time(properties, "valid_to")
     if valid_from_ms is not None and valid_to_ms is not None and valid_to_ms <= valid_from_ms:
         raise InvalidFence("is not after valid_from", "valid_to")
     return Fence(
@@ -99,12 +99,17 @@ def area_of(polygons: Sequence[Polygon]) -> BaseGeometry:
     where = "geometry.coordinates"
     if any(east - west >= 180 for west, _, east, _ in (p.bounds for p in polygons if not p.is_empty)):
         raise InvalidFence("reaches around half the Earth", where)
-    mended = [shapely.make_valid(p, method="structure", keep_collapsed=False) for p in polygons]
+    mended = [p if p.is_valid and not p.is_empty else _mended(p) for p in polygons]
     shape = shapely.union_all(_side_by_side(mended)) if len(mended) > 1 else mended[0] if mended else None
     if shape is None or shape.is_empty or not isinstance(shape, Polygon | MultiPolygon):
         raise InvalidFence("has no area", where)
     west = shape.bounds[0]
     return _shifted(shape, wrap_degrees(west) - west)
+
+
+def _mended(polygon: Polygon) -> BaseGeometry:
+    mended: BaseGeometry = shapely.make_valid(polygon, method="structure", keep_collapsed=False)
+    return mended
 
 
 def _side_by_side(shapes: Sequence[BaseGeometry]) -> list[BaseGeometry]:
@@ -150,7 +155,7 @@ def _beside(ring: list[Position], lon: float) -> list[Position]:
 
 def _position(value: Any, where: str) -> Position:
     values = _sequence(value, where)
-    if len(values) < 2 or not all(_is_number(v) for v in values[:2]):
+    if len(values) < 2 or not (_is_number(values[0]) and _is_number(values[1])):
         raise InvalidFence(f"{str(value)[:60]} is not [lon, lat]", where)
     lon, lat = float(values[0]), float(values[1])
     if not abs(lat) <= 90:
@@ -185,19 +190,21 @@ def _optional_number(properties: Mapping[str, Any], name: str) -> float | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return type(value) in (float, int) and isfinite(value)
 
 
 def _time(properties: Mapping[str, Any], name: str) -> int | None:
     value = properties.get(name)
+    if value is None:
+        return None
     try:
-        return None if value is None else parse_time(value, name)
+        return parse_time(value, name)
     except InvalidRecord as error:
         raise InvalidFence(error.reason, error.field) from None
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise InvalidFence("is missing" if value is None else f"{str(value)[:60]} is not an object", where)
     return value
 
