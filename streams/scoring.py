@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,7 @@ from geofence.errors import InvalidRecord, ServicetimeError
 from geofence.routes import Route
 from streams.facts import Facts
 from streams.metrics import Instruments
-from streams.records import decode_route, format_time
+from streams.records import decode_route
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,12 +137,9 @@ class StopScoring:
         assert self._scorer is not None
         stops = StopFacts(self._facts.fences, self._facts.weather).of_routes(routes)
         now_ms = time.time_ns() // 1_000_000
-        predicted = self._scorer.predictions(stops, now_ms)
-        of_route: dict[str, list[Mapping[str, Any]]] = {}
+        predicted, totals = self._scorer.predictions_and_totals(stops, now_ms)
         for stop in predicted:
-            of_route.setdefault(stop["route_id"], []).append(stop)
             self._instruments.predictions.labels(stop["fallback"] or "none").inc()
-        totals = [route_total(stops_of_it, now_ms) for stops_of_it in of_route.values()]
         return [
             *(("stop-predictions", p["stop_id"].encode(), _encode(p)) for p in predicted),
             *(("route-predictions", t["route_id"].encode(), _encode(t)) for t in totals),
@@ -160,23 +156,3 @@ class _Champion:
     def load(self) -> Any:
         """The model itself."""
         return self._registry.load(self.version)[0]
-
-
-def route_total(stops: Sequence[Mapping[str, Any]], predicted_at_ms: int) -> dict[str, Any]:
-    """The `route-predictions` record of stops of one route, not empty.
-
-    Errors of stops are taken as independent, so that they cancel out in part: the distances from P50 to P90
-    add up as the sides of right angles do, not one after the other.
-    """
-    expected_s = sum(stop["expected_s"] for stop in stops)
-    above_s = sqrt(sum((stop["p90_s"] - stop["p50_s"]) ** 2 for stop in stops))
-    return {
-        "route_id": stops[0]["route_id"],
-        "driver_id": stops[0]["driver_id"],
-        "predicted_at": format_time(predicted_at_ms),
-        "stops": len(stops),
-        "expected_s": round(expected_s, 1),
-        "p10_s": round(max(0.0, expected_s - above_s), 1),
-        "p90_s": round(expected_s + above_s, 1),
-        "model": stops[0]["model"],
-    }
