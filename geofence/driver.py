@@ -90,14 +90,14 @@ class Driver:
 
     def take(self, rows: Rows) -> Taken:
         """Take pings in (columns of `Track`, in the order they came); returns how each ended."""
-        self.note_worked()
+        worked_ms = self.note_worked()
         fresh = self._in_time(rows)
         taken = Taken(too_late=len(rows) - len(fresh))
         if len(fresh) > 1 and bool(np.any(fresh[1:, 0] < fresh[:-1, 0])):
             fresh = fresh[np.argsort(fresh[:, 0], kind="stable")]
         if len(fresh):
             day = home_of(self.days, fresh[:, 0], self._gap_ms)
-            taken.duplicate = day.put(fresh) if day is not None else self._regroup(fresh, ())
+            taken.duplicate = day.put(fresh) if day is not None else self._regroup(fresh, (), worked_ms)
             taken.used = len(fresh) - taken.duplicate
             redo = day is None or day.shift is None
             self._due_ms = NEVER_MS if redo else min(self._due_ms, tick_of(int(fresh[0, 0])))
@@ -105,7 +105,7 @@ class Driver:
 
     def take_device(self, events: Sequence[DeviceEvent]) -> Taken:
         """Take entries and exits in that the phone found; returns how each ended."""
-        self.note_worked()
+        worked_ms = self.note_worked()
         taken = Taken()
         for event in events:
             if event.ts_ms < self._overall_ms() - self._kept_ms:
@@ -113,7 +113,7 @@ class Driver:
                 continue
             day = home_of(self.days, np.array([event.ts_ms]), self._gap_ms)
             if day is None:
-                self._regroup(NOTHING, (event,))
+                self._regroup(NOTHING, (event,), worked_ms)
                 fresh = True
             else:
                 fresh = day.put_device(event)
@@ -138,11 +138,11 @@ class Driver:
                 self.clock.add((ts_ms,))
         return rows[fresh]
 
-    def _regroup(self, rows: Rows, events: Sequence[DeviceEvent]) -> int:
+    def _regroup(self, rows: Rows, events: Sequence[DeviceEvent], worked_ms: int) -> int:
         """Take in what begins, joins or shifts days; returns how many rows were duplicates."""
         serials = count(self.serial)
         old = self.days
-        self.days, duplicates = regrouped(old, rows, events, self._gap_ms, serials, self._worked_ms(None))
+        self.days, duplicates = regrouped(old, rows, events, self._gap_ms, serials, worked_ms)
         self.serial = next(serials)
         kept = {d.serial for d in self.days}
         self.gone += [d for d in old if d.serial not in kept]
@@ -166,10 +166,11 @@ class Driver:
         """The last step due."""
         return (self._limit_ms(day) - 1) // TICK_MS * TICK_MS
 
-    def note_worked(self) -> None:
-        """Note how far each day has been worked through: all that is due is done."""
+    def note_worked(self) -> int:
+        """Note how far each day has been worked through, all that is due being done; and how far a new one."""
         for day in self.days:
             day.worked_ms = self._worked_ms(day)
+        return self._worked_ms(None)
 
     def due(self) -> bool:
         """Whether there is something to work through."""
