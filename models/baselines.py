@@ -90,7 +90,8 @@ class Linear:
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
         )
         kinds = make_pipeline(
-            SimpleImputer(strategy="constant", fill_value=-1), OneHotEncoder(handle_unknown="ignore")
+            SimpleImputer(strategy="constant", fill_value=-1, keep_empty_features=True),
+            OneHotEncoder(handle_unknown="ignore"),
         )
         self._pipeline = make_pipeline(
             make_column_transformer((numbers, plain), (kinds, self._categorical)), Ridge(alpha=1.0)

@@ -153,8 +153,10 @@ def costs(proofs: Sequence[Proof], prices: Prices, law: Sequence[Floats] | None 
     """What plans made with each predictor would have cost a stop, plain and with the buffer that suits it.
 
     The buffer, a factor on all planned times, is the one that was cheapest in the first half of the windows;
-    all costs are those of the second half. With one window there is no buffered plan.
+    all costs are those of the second half. With one window there is no buffered plan, without routes no plan.
     """
+    if not any(proof.stops["route_id"].notna().any() for proof in proofs):
+        return []
     half = len(proofs) // 2
     planned = [_planned(proof, prices, None if law is None else law[i]) for i, proof in enumerate(proofs)]
     rows = []

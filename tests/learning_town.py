@@ -11,6 +11,7 @@ import pandas as pd
 
 from geofence.routes import Order
 from models.rows import from_ms
+from models.schema import STOP_FIELDS
 from models.training import Trained, TrainingConfig, train
 from simulation.law import Air, Law, Place
 
@@ -174,6 +175,13 @@ def registry_folder() -> str:
 def small_town() -> Town:
     """A town that several test files share; nobody changes it."""
     return town()
+
+
+def bare(rows: list[Row]) -> list[Row]:
+    """The same visits where nothing is known of routes, orders, places and weather."""
+    planned = [f.name for f in STOP_FIELDS if f.name != "as_of"]
+    unknown = dict.fromkeys([*planned, "route_id", "stop_id", "arrived_between", "departed_between"])
+    return [{**r, **unknown, "as_of": r["arrived_at"].replace(hour=0, minute=0, second=0)} for r in rows]
 
 
 @cache

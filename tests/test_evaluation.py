@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning_town import Plan, framed, small_town, town
+from learning_town import Plan, bare, framed, small_town, town
 
 from models.errors import NoTrainingData
 from models.evaluation import EvaluationConfig, default_recipe, evaluate
@@ -109,6 +109,14 @@ def test_a_group_that_is_served_worse_is_warned_of() -> None:
     changed = visits.assign(service_time_s=visits["service_time_s"] * factor)
     found = evaluate(changed, replace(CONFIG, windows=1))
     assert any(warning.startswith("area suburban: the error is") for warning in found["warnings"])
+
+
+def test_visits_of_which_nothing_else_is_known_are_learned_from_all_the_same() -> None:
+    found = evaluate(framed(bare(small_town().rows)), replace(CONFIG, windows=1))
+    errors = {row["predictor"]: row["mae_s"] for row in found["errors"]}
+    assert errors["model"] < errors["rule"]
+    assert (found["routes"], found["costs"]) == ({"routes": 0}, [])
+    assert "<h2>Errors</h2>" in render(found)
 
 
 def test_a_short_table_is_refused() -> None:
