@@ -153,7 +153,7 @@ class Driver:
         return duplicates
 
     def _overall_ms(self) -> int:
-        """The time reached by the pings; device events come apart from them, ahead by what is kept at most."""
+        """The time reached by the pings; device events come apart from them, ahead by at most what is kept."""
         return max(self.clock.ms, self.device_ms - self._kept_ms)
 
     def _limit_ms(self, day: Day | None) -> int:
@@ -167,7 +167,7 @@ class Driver:
         return (self._limit_ms(day) - 1) // TICK_MS * TICK_MS
 
     def note_worked(self) -> int:
-        """Note how far each day has been worked through, all that is due being done; and how far a new one."""
+        """Note how far each day has been worked through, all that is due being done; and a new one too."""
         for day in self.days:
             day.worked_ms = self._worked_ms(day)
         return self._worked_ms(None)

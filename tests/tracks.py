@@ -1,4 +1,4 @@
-"""Draws synthetic tracks: a van that drives and stands, a driver who walks, a phone that is noisy or silent."""
+"""Draws synthetic tracks: a van that drives and stands, a driver who walks, a noisy or silent phone."""
 
 from __future__ import annotations
 
