@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from models.quality import Refused, Row, sift
 from models.schema import QUARANTINE, TRAINING, WITHDRAWN
 
 ATTEMPTS: Final = 20
+COMPACT_EVERY: Final = 100
+"""So many commits of small batches are followed by a compaction."""
+
 NEWER: Final = "source.revision > target.revision"
 
 
@@ -57,6 +61,9 @@ def upsert(
     withdrawn = [_withdrawal(row) for row, _ in refused if _is_key(row)]
     batch = pa.Table.from_pylist([*sound, *withdrawn], schema=TRAINING)
     done, at = _merge(table_uri, batch, app_id, version)
+    if done and at % COMPACT_EVERY == 0:
+        with suppress(CommitFailedError):  # others write: the next one tries again
+            compact(table_uri)
     reasons = Counter(_kind(reason) for _, found in refused for reason in found)
     return Upserted(len(sound) if done else 0, len(refused) if done else 0, reasons, not done, at)
 
@@ -98,6 +105,11 @@ def versions(table_uri: str) -> list[TableVersion]:
     return sorted(found, key=lambda v: v.version)
 
 
+def require(table_uri: str, version: int | None = None) -> None:
+    """Raises NoTrainingData when there is no table, or no such version of it."""
+    _existing(table_uri, version)
+
+
 def current_version(table_uri: str) -> int:
     """The number of the newest commit."""
     return int(_existing(table_uri).version())
@@ -115,6 +127,12 @@ def quarantined(table_uri: str) -> pd.DataFrame:
         QUARANTINE.empty_table() if table is None else table.to_pyarrow_table()
     ).to_pandas()
     return frame.sort_values(["visit_id", "revision"], ignore_index=True)
+
+
+def quarantine_reasons(table_uri: str) -> dict[str, int]:
+    """How often each expectation was broken, the most frequent first."""
+    reasons = Counter(_kind(reason) for found in quarantined(table_uri)["reasons"] for reason in found)
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def compact(table_uri: str, keep_hours: int | None = None) -> int:

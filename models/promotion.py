@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import version as version_of
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -44,12 +44,13 @@ def train_on_table(
     config: TrainingConfig,
     progress: Progress | None = None,
     rules: GateRules | None = None,
+    version: int | None = None,
 ) -> Outcome:
-    """Train on the newest version of a table; the result is registered, and promoted when the gate allows.
+    """Train on a version of a table (the newest); register what comes out, promote it when the gate allows.
 
     Raises NoTrainingData when the table is missing, empty or too short.
     """
-    at = dataset.current_version(table_uri)
+    at = dataset.current_version(table_uri) if version is None else version
     visits = dataset.read(table_uri, version=at)
     if visits.empty:
         raise NoTrainingData(f"{table_uri}: holds no visits yet")
@@ -89,7 +90,7 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
-    return f"{version('servicetime')}+{digest.hexdigest()[:12]}"
+    return f"{version_of('servicetime')}+{digest.hexdigest()[:12]}"
 
 
 def _passport(trained: Trained, config: TrainingConfig, data_version: str, report: Path) -> Passport:

@@ -160,7 +160,7 @@ def _air(rng: np.random.Generator) -> Air:
     return Air(float(rng.normal(10, 5)), rain_mm, 0.0, float(rng.uniform(0, 8)))
 
 
-QUICK = TrainingConfig(trials=2, threads=1, newest_days=6)
+QUICK = TrainingConfig(trials=2, threads=1, newest_days=6, folds=2)
 
 
 @cache

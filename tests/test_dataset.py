@@ -267,3 +267,12 @@ def test_a_missing_table_or_version_is_named(table: str) -> None:
     dataset.upsert(table, [row()])
     with pytest.raises(NoTrainingData, match="has no version 99"):
         dataset.read(table, version=99)
+
+
+def test_many_small_commits_are_merged_now_and_then(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "COMPACT_EVERY", 4)
+    for number in range(5):
+        dataset.upsert(table, [row(f"v{number}")], "sink-0", number)
+    assert "OPTIMIZE" in [v.operation for v in dataset.versions(table)]
+    assert len(DeltaTable(table).file_uris()) == 2
+    assert len(dataset.read(table)) == 5

@@ -122,3 +122,39 @@ def test_an_empty_table_is_said_to_be_empty(tmp_path: Path, capsys: pytest.Captu
     dataset.upsert(uri, [])
     assert run(["train", "--table", uri, "--registry", str(tmp_path / "models")]) == 2
     assert "holds no visits yet" in capsys.readouterr().err
+
+
+def test_the_table_tells_its_versions_and_what_it_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = str(tmp_path / "table")
+    rows = small_town().rows
+    dataset.upsert(uri, rows[:20])
+    dataset.upsert(uri, [{**rows[20], "service_time_s": -3.0}, rows[21]])
+    assert run(["table", "versions", "--table", uri, "--json"]) == 0
+    assert [v["version"] for v in json.loads(capsys.readouterr().out)] == [2, 1, 0]
+    assert run(["table", "quarantine", "--table", uri]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "service_time_s: is not between 0 and 86400     1"
+    assert run(["table", "quarantine", "--table", uri, "--json"]) == 0
+    (refused,) = json.loads(capsys.readouterr().out)
+    assert (refused["visit_id"], refused["row"]["service_time_s"]) == (rows[20]["visit_id"], -3.0)
+    assert run(["table", "compact", "--table", uri, "--keep-hours", "0"]) == 0
+    assert capsys.readouterr().out == "2 small files were merged.\n"
+    assert len(dataset.read(uri)) == 21
+    assert run(["table", "quarantine", "--table", str(tmp_path / "none")]) == 2
+
+
+def test_a_model_can_be_trained_on_the_table_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, rows = str(tmp_path / "table"), small_town().rows
+    early = sorted(rows, key=lambda row: row["as_of"])
+    dataset.upsert(uri, early[:600])
+    dataset.upsert(uri, [*early[600:], {**rows[0], "visit_id": "odd", "confidence": 7.0}])
+    where = ["--table", uri, "--registry", str(tmp_path / "models"), "--trials", "1", "--json"]
+    assert run(["train", *where, "--table-version", "1"]) == 0
+    then = json.loads(capsys.readouterr().out)
+    assert then["visits_learned"] + then["visits_proven"] == 600
+    assert then["data_version"].startswith("1:")
+    assert then["quarantined"] == {"confidence: is not between 0 and 1": 1}
+    assert run(["train", *where, "--table-version", "77"]) == 2

@@ -18,7 +18,13 @@ NOT_NEGATIVE: Final = click.FloatRange(0)
 @learning.table()
 @learning.registry()
 @click.option("--truth", type=options.READABLE, help="truth.jsonl of a simulated town, for the noise floor.")
-@click.option("--out", type=options.DIRECTORY, help="Directory for evaluation.html and evaluation.json.")
+@click.option(
+    "--out",
+    type=options.DIRECTORY,
+    default="servicetime-data/evaluation",
+    show_default=True,
+    help="Directory for evaluation.html and evaluation.json.",
+)
 @click.option("--windows", type=click.IntRange(1, 52), default=4, show_default=True, help="Backtests.")
 @click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="Days of each.")
 @click.option("--late-price", type=NOT_NEGATIVE, default=1.0, show_default=True, help="Of a late minute.")
@@ -28,7 +34,7 @@ def command(
     table: str,
     registry: str,
     truth: str | None,
-    out: Path | None,
+    out: Path,
     windows: int,
     days: int,
     late_price: float,
@@ -42,6 +48,7 @@ def command(
     from models.costs import Prices
     from models.dataset import read
     from models.evaluation import STEPS, evaluate
+    from models.reports import write
     from streams.cli.progress import progress
 
     if late_price + idle_price == 0:
@@ -51,11 +58,8 @@ def command(
     config = _config(registry, windows, days, Prices(late_price, idle_price))
     with progress(STEPS, "Evaluating") as bar:
         report = evaluate(visits, config, law_s, lambda what, _done: _step(bar, what))
-    if out is not None:
-        from models.reports import write
-
-        page, _ = write(report, out)
-        click.echo(f"Report: {page}", err=True)
+    page, _ = write(report, out)
+    click.echo(f"Report: {page}", err=True)
     if as_json:
         click.echo(json.dumps(report, indent=1, sort_keys=True))
     else:

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train": ("streams.cli.train", "Tune, fit, prove and register a model; promote it when the gate allows."),
     "evaluate": ("streams.cli.evaluate", "Prove the model by backtests: page, JSON and table."),
     "predict": ("streams.cli.predict", "Predict the stops of routes to come."),
+    "table": ("streams.cli.table", "Versions, quarantine and files of the training table."),
     "models": ("streams.cli.models", "List, show, promote and roll back models."),
     "pilot": ("streams.cli.pilot", "Compare geofence timestamps with manual ones; tune detection on them."),
     "fences": ("streams.cli.fences", "Correct fences by where drivers really park and walk to."),

@@ -21,6 +21,9 @@ PREDICTORS = {
 
 @click.command()
 @learning.table()
+@click.option(
+    "--table-version", type=click.IntRange(0), help="Learn from the table as it was then.  [default: newest]"
+)
 @learning.registry()
 @click.option(
     "--trials", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Settings to try."
@@ -37,6 +40,7 @@ PREDICTORS = {
 @options.as_json()
 def command(
     table: str,
+    table_version: int | None,
     registry: str,
     trials: int,
     seed: int,
@@ -50,24 +54,27 @@ def command(
 
     The newest days are never learned from; every figure printed is of them.
     """
-    from models.dataset import current_version
+    from models.dataset import quarantine_reasons, require
     from models.features import FeatureSpec
     from models.promotion import train_on_table
     from models.registry import Registry
     from models.training import TrainingConfig
 
     _check(country, time_zone)
-    current_version(table)  # before anything is made
+    require(table, table_version)  # before anything is made
     spec = FeatureSpec(country=country, time_zone=time_zone)
     config = TrainingConfig(spec, trials=trials, seed=seed, threads=threads, newest_days=newest_days)
     with learning.training_progress(trials) as tell:
-        outcome = train_on_table(table, Registry(registry), config, tell)
+        outcome = train_on_table(table, Registry(registry), config, tell, version=table_version)
+    refused = quarantine_reasons(table)
     if as_json:
         import json
 
-        click.echo(json.dumps(summary(outcome), indent=2))
+        click.echo(json.dumps({**summary(outcome), "quarantined": refused}, indent=2))
     else:
         _print(outcome)
+        for reason, count in refused.items():
+            click.echo(f"In quarantine: {count:,} × {reason}.")
 
 
 def _check(country: str, time_zone: str) -> None:
