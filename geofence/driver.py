@@ -153,7 +153,7 @@ class Driver:
         return duplicates
 
     def _overall_ms(self) -> int:
-        """The time reached by the pings; device events come apart from them, ahead by at most what is kept."""
+        """The time reached by the pings; device events are apart, ahead by what is kept at most."""
         return max(self.clock.ms, self.device_ms - self._kept_ms)
 
     def _limit_ms(self, day: Day | None) -> int:
