@@ -40,8 +40,8 @@ unit: setup ## Tests that need no broker
 accuracy: setup ## Detection quality for every simulated profile and the real data, beside its peers
 	$(BIN)/python -m benchmarks.accuracy $(ARGS)
 
-bench: setup ## Speed beside its peers, as ratios
-	$(BIN)/python -m benchmarks.speed
+bench: setup ## The rate of a worker beside a bare consumer of the same topic
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 lock: ## Resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q -o requirements/worker.txt
