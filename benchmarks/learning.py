@@ -59,9 +59,7 @@ def made_up() -> pd.DataFrame:
         at_ms = begins_ms + place_in_day * 40_000
         items = 1 + int(rng.poisson(4))
         order = Order(round(float(rng.lognormal(2.5, 0.8)), 1), items, 1 + items // 3)
-        place = Place(
-            int(floors[customer]), bool(lifts[customer]), int(parking[customer]), float(effects[customer])
-        )
+        place = places[customer]
         service_s = law.drawn_s(law.expected_s(order, place, at_ms, air), rng)
         rows.append(
             {
