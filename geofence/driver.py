@@ -261,9 +261,11 @@ class Driver:
         assert day.shift is not None
         after_ms = FOREVER_MS if day.events_after_ms is None else day.events_after_ms
         report = day.shift.report(after_ms)
-        outputs += self.teller.tell(day, report, day.shift.decided_ms())
+        decided_ms = day.shift.decided_ms()
+        outputs += self.teller.tell(day, report, decided_ms)
         if day.events_after_ms is None or report.looked:
-            day.events_after_ms = max(day.events_after_ms or NEVER_MS, report.told_by_ms)
+            until_ms = min(report.told_by_ms, decided_ms)
+            day.events_after_ms = max(day.events_after_ms or NEVER_MS, until_ms)
 
     def _let_days_go(self) -> None:
         """Drop the days that no ping within what is kept can touch any more."""

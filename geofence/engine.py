@@ -7,7 +7,7 @@ import numpy as np
 
 from geofence import state
 from geofence.device import DeviceEvent
-from geofence.driver import Driver
+from geofence.driver import Driver, Taken
 from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
@@ -20,11 +20,17 @@ __all__ = ["Counters", "Engine", "StateDelta"]
 
 @dataclass(slots=True)
 class Counters:
-    """How the pings fed so far ended: each in exactly one."""
+    """How the pings and device events fed so far ended: each in exactly one."""
 
     used: int = 0
     duplicate: int = 0
     too_late: int = 0
+
+    def add(self, taken: Taken) -> None:
+        """Count how those of one batch ended."""
+        self.used += taken.used
+        self.duplicate += taken.duplicate
+        self.too_late += taken.too_late
 
 
 class Engine:
@@ -66,13 +72,12 @@ class Engine:
         for driver_id, rows in _by_driver(pings):
             driver = self._driver(driver_id)
             taken = driver.take(rows)
-            self.counters.used += taken.used
-            self.counters.duplicate += taken.duplicate
-            self.counters.too_late += taken.too_late
+            self.counters.add(taken)
             if taken.used:
                 self._dirty.add(driver_id)
             if driver.due():
                 outputs += driver.work()
+                self._dirty.add(driver_id)
                 self._idle.discard(driver_id)
         return outputs
 
@@ -85,7 +90,9 @@ class Engine:
             of_driver.setdefault(e.driver_id, []).append(found)
         for driver_id, own in of_driver.items():
             driver = self._driver(driver_id)
-            if driver.take_device(own).used:
+            taken = driver.take_device(own)
+            self.counters.add(taken)
+            if taken.used:
                 self._dirty.add(driver_id)
                 outputs += driver.work()
         return outputs
@@ -128,6 +135,7 @@ class Engine:
         if driver is not None:
             self._forgotten[driver_id] = state.deletion(driver)
         self._dirty.discard(driver_id)
+        self._idle.discard(driver_id)
 
     def drivers(self) -> Iterable[str]:
         """Ids of all drivers known."""
