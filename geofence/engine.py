@@ -118,7 +118,8 @@ class Engine:
                 delta, deleted = state.delta(driver), changed.get(driver_id)
                 if deleted is not None:  # forgotten, and seen again since
                     delta.chunks = {**deleted.chunks, **delta.chunks}
-                changed[driver_id] = delta
+                if delta.head is not None or delta.chunks:
+                    changed[driver_id] = delta
         self._dirty.clear()
         return changed
 
