@@ -71,7 +71,10 @@ class Binned:
 def fit(
     learn: Binned, params: Mapping[str, Any], rounds: int, watched: Binned | None = None, patience: int = 20
 ) -> Any:
-    """A booster of squared errors; with `watched` it stops when that has not improved for a while."""
+    """A booster of squared errors, unless `params` name another objective.
+
+    With `watched` it stops when that has not improved for a while.
+    """
     library = lightgbm()
     settings = {**FIXED, **_by_place(params, learn.names)}
     if watched is None:

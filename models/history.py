@@ -16,6 +16,9 @@ RECENT: Final = 7
 SHORTEST_S: Final = 1.0
 """Service times are averaged on a log scale, where one odd visit weighs little; this keeps the log finite."""
 
+FURTHEST: Final = 0.5
+"""What took more than 1.65 times as long as expected, or less than 0.6, is taken to be an accident."""
+
 DAY_MS: Final = 86_400_000
 
 
@@ -35,14 +38,14 @@ class Past:
     spread: Floats
     days_since: Floats
     excess: Floats
-    """The mean of log(actual / expected) over past visits."""
+    """The mean of log(actual / expected) over past visits, each no further than `FURTHEST` from 0."""
 
 
 class History:
     """Visits by a key (customer), sorted by their end, for looking up many stops at once.
 
     `keys` (n strings), `ended_ms` (n), `service_s` (n), and `expected_s` (n), what was expected of each
-    visit without knowing the customer (1 s when not given).
+    visit without knowing the customer; when not given, excess is 0.
     """
 
     def __init__(self, keys: pd.Series, ended_ms: Ints, service_s: Floats, expected_s: Floats | None = None):
@@ -56,11 +59,11 @@ class History:
         self._place = codes * self._span + (self._ended - self._start_ms)
         self._service = service_s[order]
         logs = np.log(np.maximum(self._service, SHORTEST_S))
-        expected = np.ones(len(logs)) if expected_s is None else np.maximum(expected_s[order], SHORTEST_S)
+        expected = logs if expected_s is None else np.log(np.maximum(expected_s[order], SHORTEST_S))
         self._seconds = _running(codes, self._service)
         self._sums = _running(codes, logs)
         self._squares = _running(codes, logs * logs)
-        self._excess = _running(codes, logs - np.log(expected))
+        self._excess = _running(codes, np.clip(logs - expected, -FURTHEST, FURTHEST))
 
     def __len__(self) -> int:
         return len(self._service)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from models.features import CUSTOMER, TIME, WEATHER
-from models.fitting import Fold, fit_main
+from models.fitting import ROBUST, Fold, fit_main
 
 ROUNDS_AT_MOST: Final = 500
 WEIGHED: Final[Mapping[str, Sequence[str]]] = {"time": TIME, "weather": WEATHER, "customer": CUSTOMER}
@@ -80,7 +80,7 @@ def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     weights = {
         member: float(chosen[f"weight_{group}"]) for group, members in WEIGHED.items() for member in members
     }
-    return {**params, "feature_weights": weights}
+    return {**ROBUST, **params, "feature_weights": weights}
 
 
 def _study(storage: str | None, name: str) -> Any:

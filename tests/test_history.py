@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.history import RECENT, History
+from models.history import FURTHEST, RECENT, History
 
 DAY_MS = 86_400_000
 VISITS = st.lists(
@@ -49,9 +49,14 @@ def test_no_history_at_all_gives_no_visits_and_no_times() -> None:
 
 
 def test_excess_is_how_much_longer_than_expected_visits_took() -> None:
-    seen = History(pd.Series(["a", "a"]), np.array([1, 2]), np.array([200.0, 50.0]), np.array([100.0, 100.0]))
+    seen = History(pd.Series(["a", "a"]), np.array([1, 2]), np.array([120.0, 80.0]), np.array([100.0, 100.0]))
     past = seen.past(pd.Series(["a", "a"]), np.array([2, 3]))
-    np.testing.assert_allclose(past.excess, [math.log(2), 0.0], atol=1e-12)  # twice, then half as long
+    np.testing.assert_allclose(past.excess, [math.log(1.2), math.log(1.2 * 0.8) / 2])
+
+
+def test_an_absurd_visit_counts_as_a_long_one_at_most() -> None:
+    seen = History(pd.Series(["a"]), np.array([1]), np.array([9_000.0]), np.array([100.0]))
+    assert seen.past(pd.Series(["a"]), np.array([2])).excess.tolist() == [FURTHEST]
 
 
 @given(VISITS, STOPS)
