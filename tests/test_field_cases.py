@@ -144,6 +144,13 @@ def test_one_fix_astray_neither_ends_nor_creates_a_stop():
     assert times(visits(track, [A, circle("astray", 2090, 20, 25), B])) == [("a", 265, 470)]
 
 
+def test_two_fixes_astray_together_do_not_end_a_visit():
+    track = Drawn(every_s=4, noise_m=1.5).stand(30).drive(2000).stand(100)
+    track.glitch(2030, 30).glitch(2035, 30).stand(100).drive(5000).stand(20)
+    (visit,) = visits(track, [A])
+    assert visit.service_time_s == pytest.approx(208, abs=12)
+
+
 def test_a_moment_without_movement_on_the_road_creates_no_stop():
     track = Drawn(every_s=2).stand(30).drive(4000).stand(4).drive(9000).stand(30)
     assert visits(track, [B]) == []
