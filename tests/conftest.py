@@ -7,8 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from streams.broker import Broker, EmbeddedBroker, choose_broker
+
+settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples each time
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
