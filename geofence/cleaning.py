@@ -49,7 +49,7 @@ def mark(
 
 @njit(cache=True)
 def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
-    """How many leading good fixes keep their marks whatever fixes come later.
+    """How many leading good fixes keep their marks and their smoothed places whatever fixes come later.
 
     Repeats of one position at the very end may turn out stale until they have lasted long enough.
     """
@@ -68,7 +68,7 @@ def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
             newest = t[i]
     count = 0
     for i in range(first + 1):
-        if marks[i] == GOOD and t[i] < newest - LOOK_AHEAD_S:
+        if marks[i] == GOOD and t[i] < newest - LOOK_AHEAD_S - SMOOTH_WITHIN_S:
             count += 1
     return min(count, max(known - 2, 0))
 
