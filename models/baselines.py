@@ -1,6 +1,7 @@
 """What any model has to beat: the seven-minute rule, the customer's historical mean, a linear model."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 import numpy as np
@@ -16,20 +17,23 @@ RULE_S: Final = 420.0
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What dispatchers add by hand: `add_s` where a stop's `column` is at least `least`."""
+    """What dispatchers change by hand: `add_s` where `column` is at least `least` and below `below`."""
 
     column: str
-    least: float
     add_s: float
+    least: float = -inf
+    below: float = inf
 
 
 BY_HAND: Final = (
-    Adjustment("order_weight_kg", 50.0, 120.0),
-    Adjustment("order_weight_kg", 150.0, 180.0),
-    Adjustment("parking_difficulty", 4.0, 60.0),
-    Adjustment("stairs", 3.0, 60.0),
+    Adjustment("order_weight_kg", -90.0, below=10.0),
+    Adjustment("order_items", -60.0, below=4.0),
+    Adjustment("order_weight_kg", 120.0, least=50.0),
+    Adjustment("order_weight_kg", 180.0, least=150.0),
+    Adjustment("parking_difficulty", 60.0, least=4.0),
+    Adjustment("stairs", 60.0, least=3.0),
 )
-"""Heavy orders, hard parking, stairs."""
+"""Light and small orders, heavy ones, hard parking, stairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,11 @@ class SevenMinutes:
         """Seconds for each stop (columns of the training table)."""
         seconds = np.full(len(stops), self.base_s)
         stairs = stops["floor"].where(stops["elevator"] != True, 0.0)  # noqa: E712 (missing is not True)
-        for adjustment in self.adjustments:
-            values = stairs if adjustment.column == "stairs" else stops[adjustment.column]
-            reached = (
-                pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan) >= adjustment.least
-            )
-            seconds = seconds + np.where(reached, adjustment.add_s, 0.0)
+        for change in self.adjustments:
+            column = stairs if change.column == "stairs" else stops[change.column]
+            values = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
+            meant = (values >= change.least) & (values < change.below)
+            seconds = seconds + np.where(meant, change.add_s, 0.0)
         return seconds
 
 

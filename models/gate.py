@@ -12,9 +12,10 @@ from models.proof import Proof, mae_s
 
 Floats = npt.NDArray[np.float64]
 
-RIVALS: Final = ("rule", "historical_mean")
+RIVALS: Final = ("rule", "rule_adjusted", "historical_mean")
 NAMES: Final = {
     "rule": "the seven-minute rule",
+    "rule_adjusted": "the rule adjusted by hand",
     "historical_mean": "the historical mean",
     "champion": "the champion",
 }

@@ -190,8 +190,9 @@ def _costs(report: Report) -> Section:
     return Section(
         "What plans would have cost",
         f"Minutes a stop in the later half of the backtests, at {prices['late_per_minute']:g} a late minute "
-        f"and {prices['idle_per_minute']:g} an idle one. The buffered plan multiplies all times by the "
-        "factor that was cheapest in the earlier half.",
+        f"and {prices['idle_per_minute']:g} an idle one. Lateness piles up along a "
+        "route, so medians alone make no plan: the buffered plan multiplies all times by the factor that was "
+        "cheapest in the earlier half.",
         ("plan made with", "late", "idle", "price", "buffer", "price with buffer"),
         [
             (
