@@ -16,10 +16,10 @@ MAX_SPEED_MPS = 60.0  # faster than any delivery vehicle
 SPIKE_SPEED_MPS = 12.0  # both legs of an out-and-back this fast make it a spike
 SPIKE_RATIO = 3.0  # ... when they are this much longer than the way between their ends
 SUSPECTS = 6  # so many fixes that agree with each other overrule the one before them
-JITTER_WITHIN_S = 45.0
+JITTER_WITHIN_S = 90.0  # three fixes
 JITTER_QUANTILE = 0.35
 JITTER_RATE = 0.06
-MEDIAN_OF_STEP = 1.665  # of the step between two fixes with unit noise on each axis
+QUANTILE_OF_OFF = 0.93  # that quantile of the length of unit noise on each axis
 SMOOTH_FROM_M = 8.0
 SMOOTH_S_PER_M = 0.8
 SMOOTH_WITHIN_S = 25.0
@@ -222,20 +222,27 @@ def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: i
 
 
 @njit(cache=True)
-def jitter_m(t: Floats, x: Floats, y: Floats, first: float) -> Floats:
-    """Noise of the steps of a track (one axis, metres) as seen by each of its fixes.
+def jitter_m(t: Floats, x: Floats, y: Floats, first: float, begin: int) -> Floats:
+    """Noise of the fixes from number `begin` on (one axis, metres) as seen by each of them; `first` at that.
 
-    The lower third of a working day's steps is standing; its upper end is followed by a small
-    multiplicative step up or down (stochastic approximation of a quantile; Robbins and Monro 1951).
+    What a fix is off the straight line between its neighbours is noise where the vehicle stands or drives
+    evenly. A lower quantile of that is followed by a small multiplicative step up or down (stochastic
+    approximation; Robbins and Monro 1951). Needs the fix before `begin`, where there is one.
     """
-    out = np.empty(len(t))
+    out = np.empty(len(t) - begin)
     level = first
-    for k in range(len(t)):
-        if k > 0 and t[k] - t[k - 1] <= JITTER_WITHIN_S:
-            step = hypot(x[k] - x[k - 1], y[k] - y[k - 1]) / MEDIAN_OF_STEP
-            level *= np.exp(JITTER_RATE * (JITTER_QUANTILE - (1.0 if step < level else 0.0)))
+    out[0] = level
+    for k in range(begin + 1, len(t)):
+        if k > 1 and t[k] - t[k - 2] <= JITTER_WITHIN_S:
+            w = (t[k - 1] - t[k - 2]) / (t[k] - t[k - 2])
+            off = hypot(
+                x[k - 1] - (1 - w) * x[k - 2] - w * x[k],
+                y[k - 1] - (1 - w) * y[k - 2] - w * y[k],
+            )
+            off /= np.sqrt(1.0 + w * w + (1 - w) ** 2) * QUANTILE_OF_OFF
+            level *= np.exp(JITTER_RATE * (JITTER_QUANTILE - (1.0 if off < level else 0.0)))
             level = min(max(level, 0.8), 25.0)
-        out[k] = level
+        out[k - begin] = level
     return out
 
 

@@ -19,6 +19,7 @@ from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
+from geofence.motion import DRIVE, HIDDEN_STOP
 from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.rules import Rules
@@ -155,8 +156,9 @@ class Shift:
                 break
             self._take(to_standstill(run, d.origin_ms))
             self._begin = after
-        else:
-            self._begin = max(self._begin, d.final)
+        driven = (d.state[self._begin :] == DRIVE) & (d.kind[self._begin :] != HIDDEN_STOP)
+        ahead = int(np.argmin(driven)) if not driven.all() else len(driven)
+        self._begin = max(self._begin, min(self._begin + ahead, d.final))
         if self._device.events:
             closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
             self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))

@@ -139,7 +139,14 @@ class Decoded:
         start = int(self.state[base]) if known else -1
         t, x, y, accuracy, speed = t[good], x[good], y[good], part[good, 3], part[good, 4]
         first = float(self.jitter_m[base]) if known else rules.gps_noise_m
-        jitter = cleaning.jitter_m(t, x, y, first)
+        before = slice(max(base - 1, 0), base)
+        jitter = cleaning.jitter_m(
+            np.concatenate([self.t[before], t]),
+            np.concatenate([self._raw_x[before], x]),
+            np.concatenate([self._raw_y[before], y]),
+            first,
+            base - before.start,
+        )
         noise = np.where(np.isnan(accuracy), jitter, np.maximum(accuracy / 1.5, jitter))
         raw_x, raw_y = x, y
         x, y = self._smoothed(base, t, x, y, noise)

@@ -22,6 +22,7 @@ from geofence.standstills import Standstill
 GAP_BRIDGED_S: Final = 120.0
 BREAK_S: Final = 900.0
 LOW_ACCURACY_M: Final = 60.0
+BESIDE_MS: Final = 60_000  # a stay so near in time to a visit belongs to it, or to the way there
 NEVER_MS: Final = 1 << 62
 
 
@@ -286,7 +287,8 @@ class Reporter:
             if number < first or not events_after_ms < standstill.departed_ms <= told_by_ms:
                 continue
             for candidate in stay.candidates:
-                if candidate.outside_m <= 0 and candidate.customer_id not in served.get(number, ()):
+                there = candidate.outside_m <= 0
+                if there and not self._served(number, candidate.customer_id, served):
                     reason = self._reason(stay, candidate, number in served)
                     events.append(
                         FenceEvent(
@@ -300,6 +302,19 @@ class Reporter:
                         )
                     )
         return events
+
+    def _served(self, number: int, customer_id: str, served: Mapping[int, Set[str]]) -> bool:
+        """Whether a stay, or one just before or after it, is part of a visit at that customer."""
+        if customer_id in served.get(number, ()):
+            return True
+        own = self._stays[number].standstill
+        for other in (number - 1, number + 1):
+            beside = self._stays.get(other)
+            if beside is not None and customer_id in served.get(other, ()):
+                near = beside.standstill
+                if max(near.arrived_ms - own.departed_ms, own.arrived_ms - near.departed_ms) <= BESIDE_MS:
+                    return True
+        return False
 
     def _reason(self, stay: Stay, candidate: Candidate, other_served: bool) -> Rejection:
         seconds = _length_ms(stay.standstill) / 1000

@@ -68,8 +68,13 @@ def test_noise_is_learned_from_the_calm_steps():
     t = np.arange(600) * 5.0
     for noise in (2.0, 8.0):
         x, y = r.normal(0, noise, (2, 600))
-        level = cleaning.jitter_m(t, x, y, 4.0)[-1]
+        level = cleaning.jitter_m(t, x, y, 4.0, 0)[-1]
         assert 0.5 * noise < level < 2.0 * noise
+
+
+def test_even_driving_is_no_noise():
+    t = np.arange(600) * 5.0
+    assert cleaning.jitter_m(t, 12.0 * t, 3.0 * t, 4.0, 0)[-1] == 0.8
 
 
 @given(

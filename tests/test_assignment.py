@@ -1,0 +1,186 @@
+"""Whom each standstill served."""
+
+import pytest
+
+from geofence.assignment import WINDOW, Assigner, Decision
+from geofence.evidence import Candidate
+from geofence.plan import Plan
+from geofence.routes import Order, Route, Stop
+from geofence.standstills import Standstill
+from geofence.walk import Walk
+from tests.tracks import HOME, START_MS, circle, plan
+
+
+def stand(
+    east: float, begin_s: float, seconds: float, north: float = 0.0, open_ended: bool = False
+) -> Standstill:
+    arrived, departed = START_MS + round(1000 * begin_s), START_MS + round(1000 * (begin_s + seconds))
+    return Standstill(
+        first=0,
+        last=9,
+        arrived_ms=arrived,
+        departed_ms=departed,
+        arrived_between_ms=(arrived, arrived),
+        departed_between_ms=(departed, departed),
+        search_ms=0,
+        park=(east, north),
+        door=(east, north),
+        walked=False,
+        pings=10,
+        max_gap_s=5.0,
+        hidden=False,
+        open_ended=open_ended,
+        noise_m=3.0,
+    )
+
+
+def candidate(name: str, east: float, north: float = 0.0, **how) -> Candidate:
+    return Candidate(circle(name, east, north, **how), (east, north), 0.0, 0.0)
+
+
+PLACES = {"a": 0.0, "a2": 30.0, "b": 500.0, "c": 1000.0}
+
+
+def near(east: float) -> list[Candidate]:
+    return [candidate(n, e) for n, e in PLACES.items() if abs(e - east) < 80]
+
+
+def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
+    found = Assigner(Plan([route] if route else [], START_MS, START_MS + 3_600_000), 20.0)
+    for n, s in enumerate(stands):
+        offered = near(s.park[0]) if candidates is None else candidates
+        if offered:
+            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0), offered)
+        else:
+            found.skip(n)
+    return found
+
+
+def _nothing():
+    import numpy as np
+
+    return np.empty(0)
+
+
+def customers(decisions: list[Decision]) -> list[tuple[int, tuple[str, ...]]]:
+    return [(d.number, tuple(t.customer_id for t in d.targets)) for d in decisions]
+
+
+def served(stands, route=None, candidates=None) -> list[tuple[int, tuple[str, ...]]]:
+    return customers(assigned(stands, route, candidates).decisions())
+
+
+def test_without_a_route_the_nearest_customer_is_served():
+    assert served([stand(0, 0, 150), stand(500, 400, 150)]) == [(0, ("a",)), (1, ("b",))]
+    assert served([stand(30, 0, 150)]) == [(0, ("a2",))]
+
+
+def test_the_route_decides_between_two_that_are_near():
+    assert served([stand(15, 0, 150)], plan("a2", "b")) == [(0, ("a2",))]
+    assert served([stand(15, 0, 150)], plan("a", "b")) == [(0, ("a",))]
+
+
+def test_the_next_stop_of_the_plan_is_likelier_than_a_later_one():
+    route = plan("a2", "b", "c", "a")
+    assert served([stand(15, 0, 150)], route) == [(0, ("a2",))]
+    assert served(
+        [stand(15, 0, 150), stand(500, 400, 150), stand(1000, 800, 150), stand(15, 1200, 150)], route
+    ) == [
+        (0, ("a2",)),
+        (1, ("b",)),
+        (2, ("c",)),
+        (3, ("a",)),
+    ]
+
+
+def test_swapped_stops_are_both_served():
+    found = served([stand(500, 0, 150), stand(0, 400, 150), stand(1000, 800, 150)], plan("a", "b", "c"))
+    assert found == [(0, ("b",)), (1, ("a",)), (2, ("c",))]
+
+
+def test_a_skipped_stop_does_not_hold_up_the_rest():
+    assert served([stand(500, 0, 150), stand(1000, 400, 150)], plan("a", "b", "c")) == [
+        (0, ("b",)),
+        (1, ("c",)),
+    ]
+
+
+def test_a_moment_in_a_queue_serves_nobody():
+    assert served([stand(0, 0, 8)], plan("a", "b")) == []
+    assert served([stand(0, 0, 8)]) == []
+
+
+def test_a_customer_that_no_route_names_is_rarely_served():
+    assert served([stand(1000, 0, 40)], plan("a", "b")) == []
+
+
+def test_a_van_that_moved_a_little_goes_on_with_the_same_visit():
+    found = assigned([stand(0, 0, 150), stand(6, 170, 60)], plan("a", "b")).decisions()
+    assert customers(found) == [(0, ("a",)), (1, ("a",))]
+    assert [d.resumes for d in found] == [False, True]
+
+
+def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():
+    found = assigned(
+        [stand(0, 0, 150), stand(500, 2000, 150), stand(0, 6000, 300)], plan("a", "b")
+    ).decisions()
+    planned = [d.targets[0].planned.stop.stop_id for d in found if d.targets[0].planned is not None]
+    assert planned == ["s1", "s2"]
+    assert len(set(planned)) == len(planned)
+
+
+def test_the_dwell_of_a_fence_counts_against_shorter_stands():
+    patient = [candidate("p", 0.0, dwell_s=600.0)]
+    assert served([stand(0, 0, 100)], None, patient) == []
+    assert served([stand(0, 0, 700)], None, patient) == [(0, ("p",))]
+
+
+def test_large_orders_make_long_services_likely():
+    stops = (Stop("s1", "a", 1, None, Order(items=200)), Stop("s2", "a2", 2, None, Order(items=1)))
+    route = Route("r", "d", START_MS, stops)
+    beliefs = [assigned([stand(15, 0, s)], route).beliefs[0] for s in (40, 1100)]
+    assert beliefs[1].of("a") > beliefs[0].of("a")
+
+
+def test_beliefs_are_probabilities_best_first():
+    found = assigned([stand(15, 0, 150), stand(500, 400, 90), stand(1000, 800, 12)], plan("a", "b"))
+    for belief in found.beliefs.values():
+        shares = [p for _, p in belief.shares]
+        assert shares == sorted(shares, reverse=True)
+        assert all(0 <= p <= 1 for p in shares)
+        assert belief.of("nobody of that name") == 0.0
+
+
+def test_a_place_in_between_leaves_doubt():
+    clear, doubtful = (assigned([stand(east, 0, 150)]).beliefs[0] for east in (0, 15))
+    assert clear.shares[0][1] > doubtful.shares[0][1]
+    assert len(doubtful.shares) >= 2
+
+
+def test_decisions_become_final_after_a_window_of_standstills():
+    many = [stand(500 * (n % 3), 400 * n, 150) for n in range(3 * WINDOW)]
+    early, late = assigned(many[: 2 * WINDOW]), assigned(many)
+    assert early.final_before == WINDOW
+    head = [d for d in customers(late.decisions()) if d[0] < early.final_before]
+    assert head == [d for d in customers(early.decisions()) if d[0] < early.final_before]
+
+
+def test_standstills_near_nobody_need_no_window():
+    found = assigned([stand(5000, 400 * n, 150) for n in range(5)])
+    assert found.final_before == 5
+    assert found.decisions() == []
+
+
+def test_an_open_end_may_still_become_long_enough():
+    assert served([stand(0, 0, 60, open_ended=True)], plan("a")) == [(0, ("a",))]
+
+
+@pytest.mark.parametrize("since", [0, 3, 7])
+def test_decisions_since_a_number_are_the_tail_of_all(since):
+    found = assigned([stand(500 * (n % 3), 400 * n, 150) for n in range(9)])
+    assert found.decisions(since) == [d for d in found.decisions() if d.number >= since]
+
+
+def test_places_are_measured_in_the_plane_of_the_track():
+    east, north = HOME.to_plane(*HOME.to_degrees(123.0, -45.0))
+    assert (east, north) == pytest.approx((123.0, -45.0), abs=1e-6)
