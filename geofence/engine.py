@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geofence import state
+from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.driver import Driver, Taken
 from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch
@@ -13,7 +14,6 @@ from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
-from geofence.track import COLUMNS
 
 __all__ = ["Counters", "Engine", "StateDelta"]
 

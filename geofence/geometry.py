@@ -33,17 +33,17 @@ class LocalPlane:
     Longitudes are wrapped, so a plane at the antimeridian is whole.
     """
 
-    __slots__ = ("_metres_per_lon", "lat", "lon")
+    __slots__ = ("lat", "lon", "metres_per_lon")
 
     def __init__(self, lat: float, lon: float) -> None:
         self.lat = lat
         self.lon = lon
-        self._metres_per_lon = METRES_PER_DEGREE * max(cos(radians(lat)), 1e-6)
+        self.metres_per_lon = METRES_PER_DEGREE * max(cos(radians(lat)), 1e-6)
 
     def to_plane(self, lat: float, lon: float) -> tuple[float, float]:
         """East and north of the origin, in metres."""
         return (
-            wrap_degrees(lon - self.lon) * self._metres_per_lon,
+            wrap_degrees(lon - self.lon) * self.metres_per_lon,
             (lat - self.lat) * METRES_PER_DEGREE,
         )
 
@@ -51,10 +51,10 @@ class LocalPlane:
         """Latitude and longitude of a point of the plane."""
         return (
             self.lat + north_m / METRES_PER_DEGREE,
-            wrap_degrees(self.lon + east_m / self._metres_per_lon),
+            wrap_degrees(self.lon + east_m / self.metres_per_lon),
         )
 
     def all_to_degrees(self, east_m: Floats, north_m: Floats) -> tuple[Floats, Floats]:
         """`to_degrees` of many points at once."""
-        lon = (self.lon + east_m / self._metres_per_lon + 180.0) % 360.0 - 180.0
+        lon = (self.lon + east_m / self.metres_per_lon + 180.0) % 360.0 - 180.0
         return self.lat + north_m / METRES_PER_DEGREE, lon

@@ -19,18 +19,17 @@ from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
-from geofence.motion import DRIVE, HIDDEN_STOP
 from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.rules import Rules
-from geofence.standstills import CLOSE_S, Standstill, find_runs, to_standstill
+from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
 from geofence.track import CONTEXT, Decoded, Track
 from geofence.visits import Report, Reporter, Stay
 from geofence.walk import Walk
 
 TICK_MS: Final = 60_000  # the work is done in steps of this much event time
 WALK_FIXES: Final = 48
-TRIM: Final = 512  # decoded fixes are let go in portions
+TRIM: Final = 128  # decoded fixes are let go in portions
 FOREVER_MS: Final = 1 << 60
 
 
@@ -143,6 +142,19 @@ class Shift:
     def _close(self, at_end: bool) -> None:
         """Assign the standstills that nothing later can change (or all, at the end of the data)."""
         d = self._decoded
+        closed, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
+        if closed or at_end:
+            self._take_runs(at_end)
+            _, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
+        self._begin = begin
+        if self._device.events:
+            closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
+            self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
+        if self._begin > CONTEXT + TRIM:
+            self._begin -= d.forget_before(self._begin - CONTEXT)
+
+    def _take_runs(self, at_end: bool) -> None:
+        d = self._decoded
         begin = max(self._begin - CONTEXT, 0)
         runs = find_runs(
             d.t[begin:], d.x[begin:], d.y[begin:], d.noise_m[begin:], d.speed_mps[begin:],
@@ -156,14 +168,6 @@ class Shift:
                 break
             self._take(to_standstill(run, d.origin_ms))
             self._begin = after
-        driven = (d.state[self._begin :] == DRIVE) & (d.kind[self._begin :] != HIDDEN_STOP)
-        ahead = int(np.argmin(driven)) if not driven.all() else len(driven)
-        self._begin = max(self._begin, min(self._begin + ahead, d.final))
-        if self._device.events:
-            closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
-            self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
-        if self._begin > CONTEXT + TRIM:
-            self._begin -= d.forget_before(self._begin - CONTEXT)
 
     def _take(self, standstill: Standstill) -> None:
         """Assign a standstill and what the phone told of before it; pings decide where there are any."""

@@ -148,6 +148,23 @@ def find_runs(
 
 
 @njit(cache=True)
+def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> Any:
+    """Whether a standstill from row `begin` on may have closed, and from which row on to look for the next.
+
+    A standstill lasts at least as long as its first standing rows follow one another; it is closed when
+    `CLOSE_S` after it are final. Final rows that only drive need not be looked at again.
+    """
+    i = begin
+    while i < final and states[i] == DRIVE and kinds[i] != HIDDEN_STOP:
+        i += 1
+    after = i + 1
+    if i < final and states[i] == STAND:
+        while after < final and states[after] == STAND and kinds[after] != HIDDEN_MOVE:
+            after += 1
+    return after < final and t[final - 1] >= t[after] + CLOSE_S, max(i, begin)
+
+
+@njit(cache=True)
 def _with_returns(
     t: Floats,
     x: Floats,

@@ -16,11 +16,12 @@ import numpy as np
 
 from geofence.clock import AGREEING, Clock
 from geofence.day import Day
+from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.routes import Route
 from geofence.saved import CHUNK_ROWS
 from geofence.telling import Told
-from geofence.track import COLUMNS, Rows
+from geofence.track import Rows
 
 if TYPE_CHECKING:
     from geofence.driver import Driver

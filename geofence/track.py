@@ -6,15 +6,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geofence import cleaning, motion
-from geofence.geometry import METRES_PER_DEGREE, LocalPlane
+from geofence import decoding
+from geofence.decoding import COLUMNS, NOWHERE_DEG
+from geofence.geometry import LocalPlane
 from geofence.rules import Rules
 
-COLUMNS: Final = 5  # ts_ms, lat, lon, accuracy_m, speed_mps
-Rows = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
 
 CONTEXT: Final = 160  # believed fixes before a standstill that its description may look at
-STALE_CONTEXT_MS: Final = 60_000
 
 
 class Track:
@@ -101,7 +102,7 @@ class Decoded:
 
     The first `final` fixes never change while rows are only appended. Columns of believed fixes: `t` (seconds
     since `origin_ms`), `x`, `y` (metres in `plane`), `noise_m` and `jitter_m` (one axis), `speed_mps`,
-    `state`, `kind`, `row` (number in the track).
+    `state`, `kind`, `row` (number in the track). They are views: what is not final changes under them.
     """
 
     def __init__(self) -> None:
@@ -110,111 +111,113 @@ class Decoded:
         self.placed = False  # the plane stays
         self.rows_read = 0
         self.final = 0
-        self.t = self.x = self.y = self.noise_m = self.jitter_m = self.speed_mps = np.empty(0)
-        self._raw_x = self._raw_y = np.empty(0)  # as reported, before smoothing
-        self.state = self.kind = np.empty(0, np.uint8)
-        self.row = np.empty(0, np.int64)
+        self.count = 0
+        self._floats = np.empty((decoding.FLOATS, 0))
+        self._small = np.empty((decoding.BYTES, 0), np.uint8)
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def t(self) -> Floats:
+        """Seconds since the origin."""
+        return self._floats[decoding.T, : self.count]
+
+    @property
+    def x(self) -> Floats:
+        """Metres east, smoothed."""
+        return self._floats[decoding.X, : self.count]
+
+    @property
+    def y(self) -> Floats:
+        """Metres north, smoothed."""
+        return self._floats[decoding.Y, : self.count]
+
+    @property
+    def noise_m(self) -> Floats:
+        """Noise, one axis."""
+        return self._floats[decoding.NOISE_M, : self.count]
+
+    @property
+    def jitter_m(self) -> Floats:
+        """Noise as the fixes themselves show it."""
+        return self._floats[decoding.JITTER_M, : self.count]
+
+    @property
+    def speed_mps(self) -> Floats:
+        """Reported speed, NaN for none."""
+        return self._floats[decoding.SPEED_MPS, : self.count]
+
+    @property
+    def row(self) -> Floats:
+        """Numbers in the track."""
+        return self._floats[decoding.ROW, : self.count]
+
+    @property
+    def state(self) -> Bytes:
+        """DRIVE or STAND."""
+        return self._small[decoding.STATE, : self.count]
+
+    @property
+    def kind(self) -> Bytes:
+        """What the step that ends at a fix may hide."""
+        return self._small[decoding.KIND, : self.count]
 
     def extend(self, track: Track, end: int, rules: Rules) -> None:
         """Decode the track's rows up to number `end`."""
-        base = max(self.final - 1, 0)  # a final fix, whose state starts the decoding again
-        known = self.final > 0
-        base_row = int(self.row[base]) if known else 0
-        first_row = track.row_after(track.ts_ms(base_row) - STALE_CONTEXT_MS) if known else 0
-        first_row = max(first_row - 1, 0)  # one more: how long a position was repeated shows
-        trusted = base_row - first_row if known else -1
-        part = track.matrix(first_row, end)
-        if not known:
-            self._set_origin(part)
-        t = (part[:, 0] - self.origin_ms) / 1000.0
-        x, y = self._to_plane(part)
-        nowhere = (np.abs(part[:, 1]) < 1e-3) & (np.abs(part[:, 2]) < 1e-3)
-        accuracy = np.where(nowhere, np.inf, part[:, 3])
-        marks = cleaning.mark(t, x, y, accuracy, part[:, 4], rules.worst_accuracy_m, trusted)
-        if known:
-            marks[:trusted] = cleaning.BEFORE
-            marks[trusted] = cleaning.GOOD
-        sure = cleaning.sure(t, x, y, marks)
-        good = np.flatnonzero(marks == cleaning.GOOD)
-        start = int(self.state[base]) if known else -1
-        t, x, y, accuracy, speed = t[good], x[good], y[good], part[good, 3], part[good, 4]
-        first = float(self.jitter_m[base]) if known else rules.gps_noise_m
-        before = slice(max(base - 1, 0), base)
-        jitter = cleaning.jitter_m(
-            np.concatenate([self.t[before], t]),
-            np.concatenate([self._raw_x[before], x]),
-            np.concatenate([self._raw_y[before], y]),
-            first,
-            base - before.start,
+        if not self.final:
+            self._set_origin(track.matrix(0, end))
+        self._make_room(max(self.final - 1, 0) + end - self._row_of_final())
+        self.count, self.final = decoding.extend(
+            np.frombuffer(track.rows),
+            end,
+            float(self.origin_ms),
+            self.plane.lat,
+            self.plane.lon,
+            self.plane.metres_per_lon,
+            rules.worst_accuracy_m,
+            rules.gps_noise_m,
+            self.final,
+            self._floats,
+            self._small,
         )
-        noise = np.where(np.isnan(accuracy), jitter, np.maximum(accuracy / 1.5, jitter))
-        raw_x, raw_y = x, y
-        x, y = self._smoothed(base, t, x, y, noise)
-        state, kind, final = motion.decode(t, x, y, noise, speed, start, sure)
-        if known:
-            kind[0] = self.kind[base]
-        keep = base
-        self.t = np.concatenate([self.t[:keep], t])
-        self._raw_x = np.concatenate([self._raw_x[:keep], raw_x])
-        self._raw_y = np.concatenate([self._raw_y[:keep], raw_y])
-        self.x = np.concatenate([self.x[:keep], x])
-        self.y = np.concatenate([self.y[:keep], y])
-        self.noise_m = np.concatenate([self.noise_m[:keep], noise])
-        self.jitter_m = np.concatenate([self.jitter_m[:keep], jitter])
-        self.speed_mps = np.concatenate([self.speed_mps[:keep], speed])
-        self.state = np.concatenate([self.state[:keep], state])
-        self.kind = np.concatenate([self.kind[:keep], kind])
-        self.row = np.concatenate([self.row[:keep], good + first_row])
         self.rows_read = end
-        self.final = base + int(final)
         self.placed = self.placed or self.final > 0
 
     def place(self, plane: LocalPlane) -> None:
         """Choose the plane before any row is read."""
         self.plane, self.placed = plane, True
 
-    def _smoothed(
-        self,
-        base: int,
-        t: npt.NDArray[np.float64],
-        x: npt.NDArray[np.float64],
-        y: npt.NDArray[np.float64],
-        noise_m: npt.NDArray[np.float64],
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The places of the fixes from number `base` on, smoothed with what came before."""
-        first = int(np.searchsorted(self.t[:base], t[0] - cleaning.SMOOTH_WITHIN_S)) if base else 0
-        before = slice(first, base)
-        sx, sy = cleaning.smooth(
-            np.concatenate([self.t[before], t]),
-            np.concatenate([self._raw_x[before], x]),
-            np.concatenate([self._raw_y[before], y]),
-            np.concatenate([self.noise_m[before], noise_m]),
-            base - first,
-        )
-        return sx, sy
-
     def forget_before(self, fix: int) -> int:
         """Drop the fixes before this number, which must be final; returns how many were dropped."""
         if fix <= 0:
             return 0
-        self.t, self.x, self.y = self.t[fix:], self.x[fix:], self.y[fix:]
-        self._raw_x, self._raw_y = self._raw_x[fix:], self._raw_y[fix:]
-        self.noise_m, self.jitter_m = self.noise_m[fix:], self.jitter_m[fix:]
-        self.speed_mps = self.speed_mps[fix:]
-        self.state, self.kind, self.row = self.state[fix:], self.kind[fix:], self.row[fix:]
+        self._floats = self._floats[:, fix : self.count].copy()
+        self._small = self._small[:, fix : self.count].copy()
         self.final -= fix
+        self.count -= fix
         return fix
+
+    def _row_of_final(self) -> int:
+        """Number in the track of the last final fix, 0 before there is one."""
+        return int(self._floats[decoding.ROW, self.final - 1]) if self.final else 0
+
+    def _make_room(self, fixes: int) -> None:
+        """Have room for so many fixes."""
+        if fixes > self._floats.shape[1]:
+            room = fixes + fixes // 4 + 16
+            floats, small = np.empty((decoding.FLOATS, room)), np.empty((decoding.BYTES, room), np.uint8)
+            floats[:, : self.count], small[:, : self.count] = self._columns()
+            self._floats, self._small = floats, small
+
+    def _columns(self) -> tuple[Floats, Bytes]:
+        return self._floats[:, : self.count], self._small[:, : self.count]
 
     def _set_origin(self, part: Rows) -> None:
         """A plane about the first fixes: the middle one of three, since any may be far off."""
         self.origin_ms = int(part[0, 0])
         if self.placed:
             return
-        usable = part[(np.abs(part[:, 1]) > 1e-3) | (np.abs(part[:, 2]) > 1e-3)]
+        usable = part[(np.abs(part[:, 1]) > NOWHERE_DEG) | (np.abs(part[:, 2]) > NOWHERE_DEG)]
         at = np.sort((usable if len(usable) else part)[:3, 1:3], axis=0)
         self.plane = LocalPlane(*at[len(at) // 2].tolist())
-
-    def _to_plane(self, part: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        lon = (part[:, 2] - self.plane.lon + 180.0) % 360.0 - 180.0
-        scale = METRES_PER_DEGREE * np.cos(np.radians(self.plane.lat))
-        return lon * scale, (part[:, 1] - self.plane.lat) * METRES_PER_DEGREE

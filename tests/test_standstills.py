@@ -5,8 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence.motion import HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.rules import Rules
-from geofence.standstills import BRAKE_MPS2, Standstill, find_runs, to_standstill, travel_s
+from geofence.standstills import (
+    BRAKE_MPS2,
+    CLOSE_S,
+    Standstill,
+    find_runs,
+    progress,
+    to_standstill,
+    travel_s,
+)
 from geofence.track import Decoded, Track
 from tests.tracks import START_MS, Drawn
 
@@ -104,3 +113,24 @@ def test_a_brief_excursion_of_the_fixes_does_not_cut_a_stand():
 def test_a_van_moved_to_the_next_door_stands_twice():
     track = Drawn(every_s=3, noise_m=1.0).stand(30).drive(2000).stand(120).drive(2060).stand(120).drive(5000)
     assert len([s for s in stands(track) if 1990 < s.park[0] < 2070 and s.pings > 10]) == 2
+
+
+@given(st.integers(0, 10**6), st.integers(1, 150))
+@settings(deadline=None, max_examples=150)
+def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, begin):
+    r = np.random.default_rng(seed)
+    n = 150
+    t = np.cumsum(r.choice([2.0, 20.0, 70.0], n))
+    state = (np.cumsum(r.random(n) < 0.15) % 2).astype(np.uint8)
+    kind = np.where(r.random(n) < 0.05, np.where(state == STAND, HIDDEN_MOVE, HIDDEN_STOP), 0).astype(
+        np.uint8
+    )
+    x, y, few, speed = np.cumsum((1 - state) * 30.0), np.zeros(n), np.full(n, 4.0), np.full(n, np.nan)
+    final = int(r.integers(0, n + 1))
+    runs = find_runs(t, x, y, few, speed, state, kind, begin)
+    after = int(runs[0, 16]) if len(runs) else n
+    closed, ahead = progress(t, state, kind, begin, final)
+    if after < final and t[final - 1] >= t[after] + CLOSE_S:
+        assert closed
+    assert begin <= ahead <= max(begin, final)
+    assert not ((state == STAND) | (kind == HIDDEN_STOP))[begin:ahead].any()

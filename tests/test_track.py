@@ -91,7 +91,7 @@ def decoded(track: Track, ends) -> list[Decoded]:
     for end in ends:
         if end > d.rows_read:
             d.extend(track, end, RULES)
-            steps.append((d.final, d.t, d.x, d.state, d.kind, d.noise_m, d.row))
+            steps.append((d.final, *(c.copy() for c in (d.t, d.x, d.state, d.kind, d.noise_m, d.row))))
     return steps
 
 

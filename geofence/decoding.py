@@ -1,0 +1,161 @@
+"""From rows of a track to believed fixes that stand or drive, in one pass of compiled code."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from geofence import cleaning, motion
+from geofence.compiling import sources
+from geofence.geometry import METRES_PER_DEGREE
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+COLUMNS: Final = 5  # of a track: ts_ms, lat, lon, accuracy_m, speed_mps
+STALE_CONTEXT_MS: Final = 60_000
+NOWHERE_DEG: Final = 1e-3  # so near (0, 0) a position is none
+
+FLOATS: Final = 9
+T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW = range(FLOATS)
+"""Rows of the numbers of believed fixes: seconds since the origin, place as reported and smoothed (metres in
+the plane), noise and jitter (one axis), reported speed, number in the track."""
+
+BYTES: Final = 2
+STATE, KIND = range(BYTES)
+"""Rows of the small numbers of believed fixes (see `motion.decode`)."""
+
+_mark, _sure, _jitter_m, _smooth = cleaning.mark, cleaning.sure, cleaning.jitter_m, cleaning.smooth
+_decode = motion.decode
+_GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
+_SMOOTH_WITHIN_S = cleaning.SMOOTH_WITHIN_S
+
+
+@njit(cache=True)
+def _context(track: Floats, base_row: int) -> int:
+    """First row that the marks of those after `base_row` depend on."""
+    since_ms = track[base_row * COLUMNS] - STALE_CONTEXT_MS
+    row = base_row
+    while row > 0 and track[(row - 1) * COLUMNS] > since_ms:
+        row -= 1
+    return max(row - 1, 0)  # one more: how long a position was repeated shows
+
+
+@njit(cache=True)
+def _read(
+    track: Floats, first: int, end: int, origin_ms: float, lat: float, lon: float, metres_per_lon: float
+) -> Any:
+    """Seconds, place in the plane, accuracy (infinite where there is no place), speed of rows first..end."""
+    out = np.empty((5, end - first))
+    for k in range(end - first):
+        at = (first + k) * COLUMNS
+        nowhere = abs(track[at + 1]) < NOWHERE_DEG and abs(track[at + 2]) < NOWHERE_DEG
+        out[0, k] = (track[at] - origin_ms) / 1000.0
+        out[1, k] = ((track[at + 2] - lon + 180.0) % 360.0 - 180.0) * metres_per_lon
+        out[2, k] = (track[at + 1] - lat) * METRES_PER_DEGREE
+        out[3, k] = np.inf if nowhere else track[at + 3]
+        out[4, k] = track[at + 4]
+    return out[0], out[1], out[2], out[3], out[4]
+
+
+@njit()  # stored as part of `extend`
+def _noise(floats: Floats, base: int, count: int, first: float) -> None:
+    """Jitter as seen by each fix, and its noise: where accuracy was reported, that when it is more."""
+    begin = max(base - 1, 0)
+    t, x, y = floats[T, begin:count], floats[RAW_X, begin:count], floats[RAW_Y, begin:count]
+    jitter = _jitter_m(t, x, y, first, base - begin)
+    for k in range(base, count):
+        floats[JITTER_M, k] = jitter[k - base]
+        accuracy = floats[NOISE_M, k]
+        noise = jitter[k - base]
+        if accuracy == accuracy:
+            noise = max(accuracy / 1.5, noise)
+        floats[NOISE_M, k] = noise
+
+
+@njit()
+def _place(floats: Floats, base: int, count: int) -> None:
+    """Smooth the places of the fixes from `base` on with what came before."""
+    first = base
+    while first > 0 and floats[T, first - 1] >= floats[T, base] - _SMOOTH_WITHIN_S:
+        first -= 1
+    sx, sy = _smooth(
+        floats[T, first:count],
+        floats[RAW_X, first:count],
+        floats[RAW_Y, first:count],
+        floats[NOISE_M, first:count],
+        base - first,
+    )
+    floats[X, base:count] = sx
+    floats[Y, base:count] = sy
+
+
+def _made(of: int) -> Callable[..., Any]:
+    """The kernel, whose stored code depends on the sources of what it calls."""
+
+    @njit(cache=True)
+    def extend(
+        track: Floats,
+        end: int,
+        origin_ms: float,
+        lat: float,
+        lon: float,
+        metres_per_lon: float,
+        worst_m: float,
+        noise_m: float,
+        final: int,
+        floats: Floats,
+        small: Bytes,
+    ) -> Any:
+        """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
+
+        `track` are all rows one after the other; `floats` and `small` have room for what may come.
+        """
+        _ = of
+        known = final > 0
+        base = max(final - 1, 0)  # a final fix, whose state starts the decoding again
+        base_row = int(floats[ROW, base]) if known else 0
+        first_row = _context(track, base_row) if known else 0
+        trusted = base_row - first_row if known else -1
+        t, x, y, accuracy, speed = _read(track, first_row, end, origin_ms, lat, lon, metres_per_lon)
+        marks = _mark(t, x, y, accuracy, speed, worst_m, trusted)
+        if known:
+            marks[:trusted] = _BEFORE
+            marks[trusted] = _GOOD
+        sure = _sure(t, x, y, marks)
+        start = int(small[STATE, base]) if known else -1
+        kind = small[KIND, base]
+        first = floats[JITTER_M, base] if known else noise_m
+        count = base
+        for k in range(len(marks)):
+            if marks[k] == _GOOD:
+                floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
+                floats[NOISE_M, count] = accuracy[k]
+                floats[SPEED_MPS, count] = speed[k]
+                floats[ROW, count] = first_row + k
+                count += 1
+        if count == base:
+            return count, base
+        _noise(floats, base, count, first)
+        _place(floats, base, count)
+        state, kinds, n_final = _decode(
+            floats[T, base:count],
+            floats[X, base:count],
+            floats[Y, base:count],
+            floats[NOISE_M, base:count],
+            floats[SPEED_MPS, base:count],
+            start,
+            sure,
+        )
+        small[STATE, base:count] = state
+        small[KIND, base:count] = kinds
+        if known:
+            small[KIND, base] = kind
+        return count, base + n_final
+
+    return extend
+
+
+extend: Final = _made(sources(cleaning, motion))

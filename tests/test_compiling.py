@@ -1,0 +1,15 @@
+"""Stored machine code is not older than what it was made of."""
+
+from geofence import cleaning, motion
+from geofence.compiling import sources
+from geofence.decoding import extend
+
+
+def test_another_source_text_has_another_fingerprint():
+    assert sources(cleaning, motion) == sources(cleaning, motion)
+    assert len({sources(cleaning), sources(motion), sources(cleaning, motion)}) == 3
+
+
+def test_a_kernel_that_calls_others_files_closes_over_their_fingerprint():
+    cells = [c.cell_contents for c in extend.py_func.__closure__ or ()]
+    assert cells == [sources(cleaning, motion)]
