@@ -9,11 +9,12 @@ planned stops; compare Rabiner 1989 and Lowerre 1976.)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import exp, hypot, log, log1p
+from itertools import combinations, pairwise
+from math import exp, hypot, log, log1p, pi
 from typing import Final, NamedTuple
 
-from geofence.evidence import SERVICE_MEDIAN_S, USUAL_WEIGHT, Candidate, idle_dwell, service_dwell
+from geofence.dwell import Habit
+from geofence.evidence import BACKGROUND, Candidate, idle_dwell
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
 from geofence.walk import Walk
@@ -25,18 +26,26 @@ REMEMBERED: Final = 3  # decisions that must agree before two hypotheses count a
 GROUP: Final = 4  # customers at most served from one standstill
 NEAREST: Final = 7  # customers looked at for one standstill
 
-AHEAD: Final = [log(p) for p in (0.90, 0.035, 0.012, 0.006, 0.003)]
-BEHIND: Final = [log(p) for p in (0.03, 0.01, 0.006, 0.003)]
+AHEAD: Final = [log(p) for p in (0.88, 0.06, 0.015, 0.006, 0.003)]
+BEHIND: Final = [log(p) for p in (0.02, 0.01, 0.006, 0.003)]
+SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
+GOES_ON: Final = log(0.5)  # ... or it does not
 FAR: Final = log(0.001)
 UNPLANNED: Final = log(0.001)  # a customer that the route does not name
 AGAIN: Final = log(0.005)  # a second visit that nobody planned
+AGAIN_FREE: Final = log(0.05)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
-SHARED: Final = log(0.35)  # one more planned customer served from the same standing
+SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
+SHARED_REACH_M: Final = 40.0  # ... and how it falls with the distance of the doors
 SHARED_UNPLANNED: Final = log(0.01)  # ... one that no route names
 SAME_PLACE_M: Final = 12.0
-RESUMED_HERE: Final = [(60.0, log(0.85)), (180.0, log(0.5)), (600.0, log(0.08)), (1800.0, log(0.004))]
-RESUMED_MOVED: Final = [(60.0, log(0.15)), (180.0, log(0.1)), (600.0, log(0.02)), (1800.0, log(0.0005))]
+RESUMED_HERE: Final = [(60.0, log(0.15)), (180.0, log(0.08)), (600.0, log(0.02)), (1800.0, log(0.002))]
+RESUMED_MOVED: Final = [(60.0, log(0.01)), (180.0, log(0.005)), (600.0, log(0.001))]
+MOVED_M: Final = 30.0  # a van moved within one service moves about so far
+ROAD_M: Final = 60.0  # who stands for nobody stands somewhere on the roads about the way driven ...
+FAR_M: Final = 1500.0  # ... of which this much counts
+FAR_FREE_M: Final = 300.0  # ... where any customer may be served
 BEST_PLACE: Final = 3.2  # place score of a fit beyond reproach
 TOO_SHORT: Final = -6.0
 RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
@@ -69,6 +78,8 @@ class _Group(NamedTuple):
     need: float  # of the orders, in average ones
     seconds: float
     needed_s: float
+    doors: tuple[tuple[float, float], ...]
+    shared: float  # log chance that these are served from one standing, given their order
 
 
 class _Hypothesis(NamedTuple):
@@ -81,10 +92,12 @@ class _Hypothesis(NamedTuple):
     until_ms: int
     dwell: float  # its dwell score
     need: float  # of its orders
-    services: int  # before the latest visit
-    log_length: float  # sum of the logarithms of their seconds for an average order
+    habit: Habit  # of the services before the latest visit
     place: float  # its place score
     park: tuple[float, float]  # where the van stood at its latest part
+    driven_m: float  # up to there
+    door: tuple[float, float]  # of the customer served last
+    pending: int  # number of the planned stop that was just jumped over, or -1
 
 
 class _Growth(NamedTuple):
@@ -115,9 +128,29 @@ class Assigner:
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
         self._dwell_s = dwell_s
-        self._beam = [_Hypothesis(0.0, 0, -1, None, frozenset(), 0, 0, 0.0, 1.0, 0, 0.0, 0.0, (0.0, 0.0))]
+        self._beam = [
+            _Hypothesis(
+                0.0,
+                0,
+                -1,
+                None,
+                frozenset(),
+                0,
+                0,
+                0.0,
+                1.0,
+                Habit(),
+                0.0,
+                (0.0, 0.0),
+                -250.0,
+                (1e9, 1e9),
+                -1,
+            )
+        ]
         needs = [_need(Target("", "", s)) for s in plan.stops]
         self._mean_need = sum(needs) / len(needs) if needs else 1.0
+        self._driven_m = 0.0  # from standstill to standstill, as the crow flies
+        self._stood: tuple[float, float] | None = None
         self._open: list[int] = []  # standstills with candidates whose decision may still change
         self.beliefs: dict[int, Belief] = {}
         self.final_before = 0
@@ -128,11 +161,13 @@ class Assigner:
         twin = Assigner.__new__(Assigner)
         twin.plan, twin._dwell_s, twin._beam = self.plan, self._dwell_s, list(self._beam)
         twin._mean_need = self._mean_need
+        twin._driven_m, twin._stood = self._driven_m, self._stood
         twin._open, twin.beliefs, twin.final_before = list(self._open), dict(self.beliefs), self.final_before
         return twin
 
-    def skip(self, index: int) -> None:
+    def skip(self, index: int, standstill: Standstill) -> None:
         """Standstill number `index` is near no customer."""
+        self._drive_to(standstill.park)
         if not self._open:
             self.final_before = index + 1
 
@@ -140,10 +175,11 @@ class Assigner:
         self, index: int, standstill: Standstill, walk: Walk, near: Sequence[Candidate]
     ) -> list[Candidate]:
         """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
+        self._drive_to(standstill.park)
         found = self._likeliest(standstill, near)
         groups = self._groups(standstill, walk, found)
         grown = [g for old in self._beam for g in self._extend(old, standstill, groups)]
-        self._beam = _prune(grown, index, standstill)
+        self._beam = _prune(grown, index, standstill, self._driven_m)
         self._open.append(index)
         self._update_beliefs()
         while len(self._open) > WINDOW:
@@ -158,6 +194,11 @@ class Assigner:
             found.append(node)
             node = node.before
         return found[::-1]
+
+    def _drive_to(self, park: tuple[float, float]) -> None:
+        if self._stood is not None:
+            self._driven_m += _apart_m(self._stood, park)
+        self._stood = park
 
     def _settle_oldest(self) -> None:
         index = self._open.pop(0)
@@ -191,7 +232,7 @@ class Assigner:
             place = max(place, candidate.parked(standstill.door, standstill.noise_m))
             stops = self.plan.of_customer.get(candidate.customer_id, ())
             priors = [
-                _order_prior(h.served, h.last, stop.number)
+                _order_prior(h.served, h.last, stop.number, h.pending)
                 for h in self._beam[:3]
                 for stop in stops
                 if not h.served >> stop.number & 1
@@ -233,26 +274,33 @@ class Assigner:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
         needed_s = max(self._dwell_s if c.fence.dwell_s is None else c.fence.dwell_s for c in members)
         need = sum(_need(t) for t in targets) / self._mean_need
-        return _Group(targets, split.shares, parked + split.score, need, seconds, needed_s)
+        doors = tuple(c.middle for c in members)
+        shared = sum(log(_share_chance(a, b)) for a, b in pairwise(doors))
+        shared += sum(SHARED_UNPLANNED for t in targets[1:] if t.planned is None)
+        return _Group(targets, split.shares, parked + split.score, need, seconds, needed_s, doors, shared)
 
     def _extend(self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group]) -> list[_Growth]:
         """Every way in which a hypothesis may go on, with its score."""
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
         idle = old.score + NOBODY + idle_dwell(round(seconds, 1), standstill.open_ended)
+        idle += _anywhere(self._driven_m - old.driven_m, FAR_M if self.plan else FAR_FREE_M)
         grown = [_Growth(idle, old, None, 0.0, 0.0, False)]
         unmoved = old.decision is not None and self._unmoved(old, standstill)
-        usual = (USUAL_WEIGHT * log(SERVICE_MEDIAN_S) + old.log_length) / (USUAL_WEIGHT + old.services)
+        habit = _habit(old)
         for group in groups:
             prior = self._prior(old, group.targets)
             if prior is None:
                 continue
+            prior += group.shared
             if unmoved:
-                prior += _shared_prior(group.targets[0])
-            dwell = _dwell(exp(usual), group, group.seconds, standstill.open_ended)
+                prior += log(_share_chance(old.door, group.doors[0]))
+            else:
+                prior += log(1 - _share_chance(old.door, group.doors[0]))
+            dwell = _dwell(habit, group, group.seconds, standstill.open_ended)
             score = old.score + prior + group.place + dwell
             if score > idle - TOO_UNLIKELY:
                 grown.append(_Growth(score, old, group, dwell, group.place, False))
-        resumed = self._resumed(old, standstill, groups, exp(usual))
+        resumed = self._resumed(old, standstill, groups)
         if resumed is not None:
             grown.append(resumed)
         return grown
@@ -264,27 +312,25 @@ class Assigner:
 
     def _prior(self, old: _Hypothesis, targets: Sequence[Target]) -> float | None:
         """How likely these are served next, together; None when one of them has been served already."""
-        served, last, prior = old.served, old.last, 0.0
-        for n, target in enumerate(targets):
+        served, last, pending, prior = old.served, old.last, old.pending, 0.0
+        for target in targets:
             if target.planned is not None:
                 number = target.planned.number
                 if served >> number & 1:
                     return None
-                prior += _order_prior(served, last, number)
+                prior += _order_prior(served, last, number, pending)
+                pending = _jumped(served, last, number)
                 served |= 1 << number
                 last = number
             elif target.customer_id in old.customers:
-                prior += AGAIN
+                prior += AGAIN if self.plan else AGAIN_FREE
             elif any(not served >> s.number & 1 for s in self.plan.of_customer.get(target.customer_id, ())):
                 return None
             else:
                 prior += UNPLANNED if self.plan else FREE
-            prior += _shared_prior(target) if n else 0.0
         return prior
 
-    def _resumed(
-        self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group], usual_s: float
-    ) -> _Growth | None:
+    def _resumed(self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group]) -> _Growth | None:
         """The standstill as one more part of the latest visit: the van was moved, or the driver came back."""
         if old.decision is None:
             return None
@@ -295,15 +341,19 @@ class Assigner:
         group = next((g for g in groups if g.targets == targets), None)
         if prior is None or group is None:
             return None
+        if here:
+            prior -= log(pi * SAME_PLACE_M**2)
+        else:
+            prior -= (_apart_m(standstill.park, old.park) / MOVED_M) ** 2 + log(pi * MOVED_M**2)
         before_s = (old.until_ms - old.since_ms) / 1000
         whole_s = (standstill.departed_ms - old.since_ms) / 1000
-        dwell = _dwell(usual_s, group, whole_s, standstill.open_ended)
+        dwell = _dwell(old.habit, group, whole_s, standstill.open_ended)
         place = (old.place * before_s + group.place * group.seconds) / max(before_s + group.seconds, 1.0)
         score = old.score + prior + place - old.place + dwell - old.dwell + RESUMED_DWELL
         return _Growth(score, old, group, dwell, place, True)
 
 
-def _grow(growth: _Growth, number: int, standstill: Standstill) -> _Hypothesis:
+def _grow(growth: _Growth, number: int, standstill: Standstill, driven_m: float) -> _Hypothesis:
     """The hypothesis that comes of it."""
     old, group = growth.old, growth.group
     if group is None:
@@ -319,14 +369,12 @@ def _grow(growth: _Growth, number: int, standstill: Standstill) -> _Hypothesis:
             dwell=growth.dwell,
             place=growth.place,
             park=standstill.park,
+            driven_m=driven_m,
         )
-    served, last = old.served, old.last
-    services, log_length = old.services, old.log_length
-    if old.decision is not None:
-        services += 1
-        log_length += log(max((old.until_ms - old.since_ms) / 1000 / old.need, 10.0))
+    served, last, pending = old.served, old.last, old.pending
     for target in group.targets:
         if target.planned is not None:
+            pending = _jumped(served, last, target.planned.number)
             last = target.planned.number
             served |= 1 << last
     return _Hypothesis(
@@ -339,16 +387,26 @@ def _grow(growth: _Growth, number: int, standstill: Standstill) -> _Hypothesis:
         until_ms=standstill.departed_ms,
         dwell=growth.dwell,
         need=group.need,
-        services=services,
-        log_length=log_length,
+        habit=_habit(old),
         place=growth.place,
         park=standstill.park,
+        driven_m=driven_m,
+        door=group.doors[-1],
+        pending=pending,
     )
 
 
-def _dwell(usual_s: float, group: _Group, seconds: float, censored: bool) -> float:
+def _habit(old: _Hypothesis) -> Habit:
+    """What is known of the length of services, the latest visit included."""
+    if old.decision is None:
+        return old.habit
+    seconds = (old.until_ms - old.since_ms) / 1000
+    return old.habit.with_service(seconds, old.need)
+
+
+def _dwell(habit: Habit, group: _Group, seconds: float, censored: bool) -> float:
     """Score of a service's length, by what its orders need and how long this driver's services take."""
-    score = service_dwell(seconds, usual_s * group.need, len(group.targets), censored)
+    score = habit.score(seconds, group.need, len(group.targets), censored)
     return score + TOO_SHORT if seconds < group.needed_s else score
 
 
@@ -359,11 +417,16 @@ def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
 def _place(places: Sequence[float]) -> float:
     """Place score of customers served together: the best one's, less what others lack to a perfect fit."""
     best = max(places)
-    return best + sum(min(p - BEST_PLACE, 0.0) for p in places) - min(best - BEST_PLACE, 0.0)
+    return best + sum(min(p - BEST_PLACE, 0.0) for p in places) - min(best - BEST_PLACE, 0.0) + BACKGROUND
 
 
-def _shared_prior(target: Target) -> float:
-    return SHARED if target.planned is not None else SHARED_UNPLANNED
+def _share_chance(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return SHARED * exp(-((_apart_m(a, b) / SHARED_REACH_M) ** 2)) + 1e-3
+
+
+def _anywhere(driven_m: float, far_m: float) -> float:
+    """Log density of a standstill that serves nobody: somewhere along the way from the latest visit."""
+    return -log(ROAD_M * (min(driven_m, far_m) + ROAD_M))
 
 
 def _number(target: Target) -> int:
@@ -378,15 +441,25 @@ def _need(target: Target) -> float:
     return 1.0 + 0.04 * (order.items or 0) + 0.08 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
 
 
-def _order_prior(served: int, last: int, number: int) -> float:
+def _order_prior(served: int, last: int, number: int, pending: int) -> float:
     """How likely this planned stop comes next: by its rank among the unserved after, or before, the last."""
+    if pending == number:
+        return SWAPPED
     if number > last:
         between = ((1 << number) - 1) >> (last + 1) << (last + 1)
         rank = (between & ~served).bit_count()
-        return AHEAD[rank] if rank < len(AHEAD) else FAR
+        return (AHEAD[rank] if rank < len(AHEAD) else FAR) + (GOES_ON if pending >= 0 else 0.0)
     between = ((1 << last) - 1) >> (number + 1) << (number + 1)
     rank = (between & ~served).bit_count()
     return BEHIND[rank] if rank < len(BEHIND) else FAR
+
+
+def _jumped(served: int, last: int, number: int) -> int:
+    """The planned stop jumped over by serving this number next, -1 unless it is a single one."""
+    if number <= last:
+        return -1
+    between = (((1 << number) - 1) >> (last + 1) << (last + 1)) & ~served
+    return between.bit_length() - 1 if between.bit_count() == 1 else -1
 
 
 def _targets_at(hypothesis: _Hypothesis, index: int) -> tuple[tuple[str, ...], bool] | None:
@@ -400,7 +473,7 @@ def _targets_at(hypothesis: _Hypothesis, index: int) -> tuple[tuple[str, ...], b
 
 def _key(h: _Hypothesis) -> tuple[object, ...]:
     """What tells hypotheses apart later on: what is served, and their latest few decisions."""
-    found: list[object] = [h.served, h.last, h.since_ms]
+    found: list[object] = [h.served, h.last, h.pending, h.since_ms]
     node = h.decision
     for _ in range(REMEMBERED):
         if node is None:
@@ -410,14 +483,14 @@ def _key(h: _Hypothesis) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _prune(grown: list[_Growth], number: int, standstill: Standstill) -> list[_Hypothesis]:
+def _prune(grown: list[_Growth], number: int, standstill: Standstill, driven_m: float) -> list[_Hypothesis]:
     """The best hypotheses; those alike in all that matters later are joined: the weaker lends its weight."""
     grown.sort(key=lambda g: -g.score)
     kept: dict[tuple[object, ...], _Hypothesis] = {}
     for growth in grown[: 4 * BEAM]:
         if growth.score < grown[0].score - TOO_UNLIKELY:
             break
-        h = _grow(growth, number, standstill)
+        h = _grow(growth, number, standstill, driven_m)
         key = _key(h)
         better = kept.get(key)
         if better is not None:

@@ -17,11 +17,10 @@ WRONG_SHARE: Final = 0.12
 
 SERVICE_MEDIAN_S: Final = 140.0
 SERVICE_LOG_SD: Final = 0.68
-USUAL_WEIGHT: Final = 3.0  # services that the usual length counts for before a driver's own are known
-QUEUE_MEAN_S: Final = 28.0
+QUEUES: Final = ((0.75, 25.0), (0.25, 60.0))  # lights and jams: share, mean seconds
 BREAK_MEDIAN_S: Final = 1500.0
 BREAK_LOG_SD: Final = 0.5
-BREAK_SHARE: Final = 0.08
+BREAK_SHARE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,9 @@ def service_dwell(seconds: float, expected_s: float, customers: int = 1, censore
 def idle_dwell(seconds: float, censored: bool = False) -> float:
     """Log likelihood of standing so long for no customer: in a queue mostly, sometimes for a break."""
     seconds = max(seconds, 1.0)
-    queue = exp(-seconds / QUEUE_MEAN_S) / (1.0 if censored else QUEUE_MEAN_S)
+    queue = 0.0
+    for share, mean in QUEUES:
+        queue += share * exp(-seconds / mean) / (1.0 if censored else mean)
     rest = exp(_log_normal(seconds, BREAK_MEDIAN_S, BREAK_LOG_SD, censored))
     return log((1 - BREAK_SHARE) * queue + BREAK_SHARE * rest + 1e-7)
 
