@@ -1,6 +1,8 @@
-"""When a track crossed a fence's boundary before and after a standstill."""
+"""When a track crossed fences' boundaries before and after a standstill."""
 
-from typing import Any
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,57 +17,103 @@ FURTHEST = 120  # fixes looked at before
 WITHIN_S = 90.0
 
 
-def crossing_ms(decoded: Decoded, fence: Fence, standstill: Standstill) -> tuple[int | None, int | None]:
-    """Times of entry before a standstill and of exit after it, by straight lines between fixes.
+class Crossed(NamedTuple):
+    """Times of entry before a standstill and of exit after it.
 
-    None where the track does not show the crossing, or the vehicle stood outside the fence. Fixes later than
-    `WITHIN_S` after the standstill are not looked at.
+    None where the track does not show the crossing, or the vehicle stood outside the fence.
     """
-    a, b = min(standstill.first, len(decoded.t) - 1), max(standstill.last, 0)
-    begin = max(a - FURTHEST, 0)
+
+    entered_ms: int | None
+    exited_ms: int | None
+
+
+class _Part(NamedTuple):
+    """The fixes that are looked at: the standstill is first..last, what is around it is begin..end."""
+
+    begin: int
+    first: int
+    last: int
+    end: int
+
+
+def crossings(decoded: Decoded, fences: Sequence[Fence], standstill: Standstill) -> list[Crossed]:
+    """The crossings of each fence, by straight lines between fixes.
+
+    Fixes later than `WITHIN_S` after the standstill are not looked at.
+    """
+    a, b = min(standstill.first, len(decoded) - 1), max(standstill.last, 0)
     end = int(np.searchsorted(decoded.t, decoded.t[b] + WITHIN_S, side="right"))
-    outside = _outside(decoded, fence, begin, end)
-    inside_from, inside_to = _hold(outside, min(a, b) - begin, max(a, b) - begin)
-    if inside_from < 0:
-        return None, None
-    entered, exited = _cross(decoded.t[begin:end], outside, inside_from, inside_to)
-    return (
-        None if np.isnan(entered) else decoded.origin_ms + round(1000 * entered),
-        None if np.isnan(exited) else decoded.origin_ms + round(1000 * exited),
-    )
+    part = _Part(max(a - FURTHEST, 0), min(a, b), max(a, b), end)
+    found = np.full((len(fences), 2), np.nan)
+    round_ones = [n for n, fence in enumerate(fences) if fence.radius_m is not None]
+    if round_ones:
+        circles = np.array([_circle(decoded, fences[n]) for n in round_ones])
+        found[round_ones] = _cross_circles(decoded.t, decoded.x, decoded.y, *part, circles)
+    for n, fence in enumerate(fences):
+        if fence.radius_m is None:
+            found[n] = _cross_shape(decoded, fence, part)
+    return [Crossed(_ms(decoded, entered), _ms(decoded, exited)) for entered, exited in found.tolist()]
 
 
-def _outside(decoded: Decoded, fence: Fence, begin: int, end: int) -> Floats:
-    """Signed metres to the boundary of the fixes begin..end, negative inside."""
-    x, y = decoded.x[begin:end], decoded.y[begin:end]
-    if fence.radius_m is not None:
-        east, north = decoded.plane.to_plane(fence.lat, fence.lon)
-        return np.asarray(np.hypot(x - east, y - north) - fence.radius_m)
-    lat, lon = decoded.plane.all_to_degrees(x, y)
-    return fence.distances_m(lat, lon)
+def _ms(decoded: Decoded, seconds: float) -> int | None:
+    return None if isnan(seconds) else decoded.origin_ms + round(1000 * seconds)
 
 
-def _hold(outside: Floats, a: int, b: int) -> tuple[int, int]:
-    """First and last fix inside among the standing ones a..b, or -1."""
-    inside = np.flatnonzero(outside[max(a, 0) : b + 1] <= 0)
-    if len(inside) == 0:
-        return -1, -1
-    return int(inside[0]) + max(a, 0), int(inside[-1]) + max(a, 0)
+def _circle(decoded: Decoded, fence: Fence) -> tuple[float, float, float]:
+    assert fence.radius_m is not None
+    return (*decoded.plane.to_plane(fence.lat, fence.lon), fence.radius_m)
+
+
+def _cross_shape(decoded: Decoded, fence: Fence, part: _Part) -> tuple[float, float]:
+    """Seconds of entry and exit, NaN where they do not show; fences stood outside of cost little."""
+
+    def outside(begin: int, end: int) -> Floats:
+        lat, lon = decoded.plane.all_to_degrees(decoded.x[begin:end], decoded.y[begin:end])
+        return fence.distances_m(lat, lon)
+
+    if not (outside(part.first, part.last + 1) <= 0).any():
+        return np.nan, np.nan
+    entered, exited = _cross(decoded.t, outside(part.begin, part.end), *part)
+    return entered, exited
 
 
 @njit(cache=True)
-def _cross(t: Floats, outside: Floats, a: int, b: int) -> Any:
-    """Entry time going back from fix a, exit time going on from fix b; NaN where the data ends inside."""
+def _cross_circles(
+    t: Floats, x: Floats, y: Floats, begin: int, first: int, last: int, end: int, circles: Floats
+) -> Floats:
+    """Seconds of entry and exit of each circle (east, north, radius in metres)."""
+    found = np.empty((len(circles), 2))
+    outside = np.empty(end - begin)
+    for n in range(len(circles)):
+        for k in range(begin, end):
+            outside[k - begin] = np.hypot(x[k] - circles[n, 0], y[k] - circles[n, 1]) - circles[n, 2]
+        found[n, 0], found[n, 1] = _cross(t, outside, begin, first, last, end)
+    return found
+
+
+@njit(cache=True)
+def _cross(t: Floats, outside: Floats, begin: int, first: int, last: int, end: int) -> Any:
+    """Entry going back from the first standing fix inside, exit going on from the last one.
+
+    `outside` are the signed metres of the fixes begin..end, negative inside. NaN where the data ends inside.
+    """
     entered = np.nan
     exited = np.nan
-    for k in range(a, 0, -1):
+    a, b = first, last
+    while a <= last and outside[a - begin] > 0:
+        a += 1
+    while b >= a and outside[b - begin] > 0:
+        b -= 1
+    if a > b:
+        return entered, exited
+    for k in range(a - begin, 0, -1):
         if outside[k - 1] > 0:
             share = outside[k - 1] / (outside[k - 1] - outside[k]) if outside[k] < outside[k - 1] else 1.0
-            entered = t[k - 1] + min(share, 1.0) * (t[k] - t[k - 1])
+            entered = t[begin + k - 1] + min(share, 1.0) * (t[begin + k] - t[begin + k - 1])
             break
-    for k in range(b, len(t) - 1):
+    for k in range(b - begin, end - begin - 1):
         if outside[k + 1] > 0:
             share = -outside[k] / (outside[k + 1] - outside[k]) if outside[k + 1] > outside[k] else 0.0
-            exited = t[k] + max(share, 0.0) * (t[k + 1] - t[k])
+            exited = t[begin + k] + max(share, 0.0) * (t[begin + k + 1] - t[begin + k])
             break
     return entered, exited

@@ -21,16 +21,23 @@ class Names:
         self._driver_id = driver_id
         self._taken = frozenset(taken)
         self._asked: set[str] = set()
+        self._given: dict[tuple[Target, int, int], str] = {}
 
     def of(self, target: Target, arrived_ms: int, ordinal: int) -> str:
         """The id of the shift's visit number `ordinal` (0 is the first) that has this target."""
-        free = (name for name in self._all(target, arrived_ms) if name not in self._taken)
-        return next(islice(free, ordinal, None))
+        key = target, arrived_ms // DAY_MS, ordinal
+        given = self._given.get(key)
+        if given is None:
+            free = (name for name in self._all(target, arrived_ms) if name not in self._taken)
+            given = self._given[key] = next(islice(free, ordinal, None))
+        return given
 
     def hold(self, taken: Collection[str]) -> bool:
         """Whether every id given would be the same with these ones taken; they are taken from now on."""
         new = frozenset(taken)
         changed, self._taken = self._taken ^ new, new
+        if changed:
+            self._given.clear()
         return self._asked.isdisjoint(changed)
 
     def avoided(self) -> frozenset[str]:

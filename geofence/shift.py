@@ -5,6 +5,7 @@ many small steps or in one gives the same visits.
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import median
@@ -14,7 +15,7 @@ import numpy as np
 
 from geofence.assignment import Assigner
 from geofence.clock import NEVER_MS
-from geofence.crossing import crossing_ms
+from geofence.crossing import crossings
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
@@ -239,19 +240,26 @@ class Shift:
             return
         walk = self._walk(standstill)
         found = self._assigner.step(index, standstill, walk, near)
-        crossed = tuple(self._crossed(c, standstill) for c in found)
+        crossed = self._crossed(found, standstill)
         self._reporter.add(Stay(standstill, crossed, self._accuracy(standstill)))
 
-    def _crossed(self, candidate: Candidate, standstill: Standstill) -> Candidate:
-        """The candidate with the times of entry and exit, by the track or else by the phone."""
-        entered, exited = crossing_ms(self._decoded, candidate.fence, standstill)
-        if self._device.events and (entered is None or exited is None):
-            told = self._device.crossed(
-                candidate.fence.fence_id, standstill.arrived_ms, standstill.departed_ms
-            )
-            entered = told[0] if entered is None else entered
-            exited = told[1] if exited is None else exited
-        return replace(candidate, entered_ms=entered, exited_ms=exited)
+    def _crossed(self, found: Sequence[Candidate], standstill: Standstill) -> tuple[Candidate, ...]:
+        """The candidates with the times of entry and exit, by the track or else by the phone."""
+        crossed = []
+        for candidate, times in zip(
+            found, crossings(self._decoded, [c.fence for c in found], standstill), strict=True
+        ):
+            entered, exited = times
+            if self._device.events and (entered is None or exited is None):
+                told = self._device.crossed(
+                    candidate.fence.fence_id, standstill.arrived_ms, standstill.departed_ms
+                )
+                entered = told[0] if entered is None else entered
+                exited = told[1] if exited is None else exited
+            if entered is not None or exited is not None:
+                candidate = replace(candidate, entered_ms=entered, exited_ms=exited)
+            crossed.append(candidate)
+        return tuple(crossed)
 
     def _note_looked(self, standstill: Standstill) -> None:
         """Remember where fences are looked for: there a new one would matter."""

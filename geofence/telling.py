@@ -31,6 +31,7 @@ class Teller:
 
     def __init__(self, driver_id: str, config_hash: str) -> None:
         self.told: dict[str, Told] = {}
+        self._compared: dict[str, ServiceTime] = {}  # the records that `told` was last compared with
         self._driver_id = driver_id
         self._config_hash = config_hash
 
@@ -41,18 +42,23 @@ class Teller:
     def forget(self, serial: int) -> None:
         """A day is let go."""
         self.told = {v: told for v, told in self.told.items() if told.day != serial}
+        self._compared = {v: record for v, record in self._compared.items() if v in self.told}
 
     def tell(self, day: Day, report: Report, decided_ms: int) -> list[Output]:
         """Records that are new or changed, retractions of those that are no more, and events."""
         outputs: list[Output] = []
         for record in report.records:
-            self._revise(day, record, outputs)
+            if self._compared.get(record.visit_id) is not record:
+                self._revise(day, record, outputs)
+                self._compared[record.visit_id] = record
         if report.looked:
             now = {r.visit_id for r in report.records}
             day.open |= now
             for visit_id in sorted(day.open - now - report.waiting):
                 self._withdraw(day, visit_id, decided_ms, outputs)
             day.open -= report.settled
+            for visit_id in report.settled:
+                self._compared.pop(visit_id, None)
         return [*outputs, *report.events]
 
     def _revise(self, day: Day, record: ServiceTime, outputs: list[Output]) -> None:
@@ -84,6 +90,7 @@ class Teller:
             day.open.discard(visit_id)
         elif told.departed_ms <= decided_ms:
             day.open.discard(visit_id)
+            self._compared.pop(visit_id, None)
             told.revision, told.retracted, told.digest = told.revision + 1, True, b""
             outputs.append(self._retraction(visit_id, told))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from geofence.assignment import Assigner, Belief, Decision, Target
 from geofence.events import (
@@ -24,6 +24,7 @@ BREAK_S: Final = 900.0
 LOW_ACCURACY_M: Final = 60.0
 BESIDE_MS: Final = 60_000  # a stay so near in time to a visit belongs to it, or to the way there
 NEVER_MS: Final = 1 << 62
+NOBODY: Final = Belief(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Visit:
     targets: tuple[Target, ...]
     parts: list[int]
     shares: tuple[float, ...]
+
+
+class _Made(NamedTuple):
+    """The records last made of a visit, and all that they depend on beside its stays."""
+
+    depends_on: tuple[object, ...]
+    records: Sequence[ServiceTime]
 
 
 def group(decisions: Iterable[Decision]) -> list[Visit]:
@@ -92,6 +100,7 @@ class Reporter:
         self._unplanned: dict[str, int] = {}  # settled unplanned visits of each customer
         self._furthest = -1  # highest planned number among settled visits
         self._due_ms = 0  # nothing new can be told of an earlier time
+        self._made: dict[int, _Made] = {}  # by the number of the visit's first stay
 
     @property
     def next_number(self) -> int:
@@ -125,7 +134,7 @@ class Reporter:
             until_ms = self._stays[visit.parts[-1]].standstill.departed_ms
             told = all_of_it or until_ms <= told_by_ms
             if told:
-                made = self._records(visit, assigner, ids, furthest)
+                made = self._told(visit, assigner, ids, furthest)
                 records += made
                 if until_ms > events_after_ms:
                     events += self._visit_events(made)
@@ -157,14 +166,24 @@ class Reporter:
         gone = min(self._first_unsettled, assigner.final_before)
         for number in [n for n in self._stays if n < gone]:
             del self._stays[number]
+            self._made.pop(number, None)
             assigner.beliefs.pop(number, None)
 
-    def _records(
+    def _told(
         self, visit: Visit, assigner: Assigner, ids: Sequence[str], furthest: int
-    ) -> list[ServiceTime]:
-        stays = [self._stays[i] for i in visit.parts]
+    ) -> Sequence[ServiceTime]:
+        """The records of a visit: the very same ones while nothing that they depend on has changed."""
         longest = max(visit.parts, key=lambda i: _length_ms(self._stays[i].standstill))
-        belief = assigner.beliefs.get(longest, Belief(()))
+        belief = assigner.beliefs.get(longest, NOBODY)
+        depends_on = visit.targets, tuple(visit.parts), visit.shares, ids, belief, furthest
+        made = self._made.get(visit.parts[0])
+        if made is None or made.depends_on != depends_on:
+            made = _Made(depends_on, self._records(visit, belief, ids, furthest))
+            self._made[visit.parts[0]] = made
+        return made.records
+
+    def _records(self, visit: Visit, belief: Belief, ids: Sequence[str], furthest: int) -> list[ServiceTime]:
+        stays = [self._stays[i] for i in visit.parts]
         first_ms = stays[0].standstill.arrived_ms
         method = self._share_method(visit, stays)
         needed_s = max(self._needed_s(s.at(t)) for s in stays for t in visit.targets)
@@ -277,15 +296,19 @@ class Reporter:
         self, visits: Sequence[Visit], first: int, told_by_ms: int, events_after_ms: int
     ) -> list[FenceEvent]:
         """Candidates in whose fence the vehicle stood without a visit coming of it, with the reason."""
+        stood = {
+            number: stay
+            for number, stay in self._stays.items()
+            if number >= first and events_after_ms < stay.standstill.departed_ms <= told_by_ms
+        }
+        if not stood:
+            return []
         served: dict[int, set[str]] = {}
         for visit in visits:
             for part in visit.parts:
                 served.setdefault(part, set()).update(t.customer_id for t in visit.targets)
         events = []
-        for number, stay in self._stays.items():
-            standstill = stay.standstill
-            if number < first or not events_after_ms < standstill.departed_ms <= told_by_ms:
-                continue
+        for number, stay in stood.items():
             for candidate in stay.candidates:
                 there = candidate.outside_m <= 0
                 if there and not self._served(number, candidate.customer_id, served):
@@ -296,7 +319,7 @@ class Reporter:
                             self._driver_id,
                             candidate.customer_id,
                             candidate.fence.fence_id,
-                            standstill.arrived_ms,
+                            stay.standstill.arrived_ms,
                             None,
                             reason,
                         )

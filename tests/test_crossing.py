@@ -2,23 +2,31 @@
 
 import numpy as np
 import pytest
+import shapely
 
-from geofence.crossing import crossing_ms
+from geofence.crossing import crossings
+from geofence.fences import Fence
 from geofence.rules import Rules
 from geofence.standstills import find_runs, to_standstill
 from geofence.track import Decoded, Track
-from tests.tracks import START_MS, Drawn, circle
+from tests.tracks import HOME, START_MS, Drawn, circle
 
 
-def crossed(drawn: Drawn, fence) -> tuple[float | None, float | None]:
-    """Seconds of entry and exit around the longest stand."""
+def all_crossed(drawn: Drawn, fences) -> list[tuple[float | None, float | None]]:
+    """Seconds of entry and exit around the longest stand, of each fence."""
     track, d, nan = Track(), Decoded(), float("nan")
     track.append(np.array([[p.ts_ms, p.lat, p.lon, nan, nan] for p in drawn.pings]))
     d.extend(track, len(track), Rules())
     runs = find_runs(d.t, d.x, d.y, d.noise_m, d.speed_mps, d.state, d.kind, 0)
     longest = max((to_standstill(r, d.origin_ms) for r in runs), key=lambda s: s.departed_ms - s.arrived_ms)
-    entered, exited = crossing_ms(d, fence, longest)
-    return tuple(None if ts is None else (ts - START_MS) / 1000 for ts in (entered, exited))
+    return [
+        tuple(None if ts is None else (ts - START_MS) / 1000 for ts in times)
+        for times in crossings(d, fences, longest)
+    ]
+
+
+def crossed(drawn: Drawn, fence) -> tuple[float | None, float | None]:
+    return all_crossed(drawn, [fence])[0]
 
 
 def passing(every_s: float = 5.0) -> Drawn:
@@ -49,3 +57,16 @@ def test_a_vehicle_that_stood_outside_crossed_nothing():
 def test_an_exit_long_after_the_stand_is_not_looked_for():
     slow = Drawn().stand(60).drive(2000).stand(180).drive(6000, mps=4)
     assert crossed(slow, circle("a", 2000, radius_m=3000))[1] is None
+
+
+def test_circles_and_shapes_side_by_side_are_each_crossed_at_their_own_times():
+    lat, lon = HOME.to_degrees(2000, 0)
+    west, east = (HOME.to_degrees(2000 + side, 0)[1] for side in (-100, 100))
+    square = Fence("square", "c", lat, lon, shape=shapely.box(west, lat - 0.01, east, lat + 0.01))
+    fences = [circle("a", 2000, radius_m=100), circle("far", 9000), square, circle("b", 2000, radius_m=50)]
+    track = passing()
+    together = all_crossed(track, fences)
+    assert together == [crossed(track, fence) for fence in fences]
+    assert together[1] == (None, None)
+    assert together[2] == pytest.approx(together[0], abs=0.1)
+    assert together[3] != together[0]
