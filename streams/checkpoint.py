@@ -1,13 +1,14 @@
 """One Kafka transaction a checkpoint: outputs, dead letters, changed states, input positions, or nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.partitioner import DefaultPartitioner
 
 from geofence.errors import ServicetimeError
 from geofence.events import FenceEvent, ServiceTime
@@ -20,6 +21,10 @@ COMMIT_WITHIN_S: Final = 90.0
 """After that a transaction is given up: the broker has aborted it by then, or is not there."""
 
 LARGEST_RECORD: Final = 8 * 2**20
+BATCH_BYTES: Final = 256 * 2**10
+
+OutRecord = tuple[str, bytes | None, bytes | None, int | None]
+"""Topic, key, value, and the partition unless the key decides."""
 
 
 class Fenced(ServicetimeError):
@@ -69,7 +74,8 @@ class Producer:
             transactional_id=self._id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_request_size=LARGEST_RECORD,
-            max_batch_size=256 * 2**10,
+            max_batch_size=BATCH_BYTES,
+            compression_type="zstd",
         )
         try:
             await producer.start()
@@ -87,7 +93,7 @@ class Producer:
 
     async def commit(
         self,
-        records: Iterable[tuple[str, bytes | None, bytes | None, int | None]],
+        records: Iterable[OutRecord],
         offsets: Mapping[TopicPartition, int],
         group: str,
     ) -> None:
@@ -103,7 +109,7 @@ class Producer:
 
     async def _commit(
         self,
-        records: Iterable[tuple[str, bytes | None, bytes | None, int | None]],
+        records: Iterable[OutRecord],
         offsets: Mapping[TopicPartition, int],
         group: str,
     ) -> None:
@@ -111,12 +117,53 @@ class Producer:
         if producer is None:
             raise NotCommitted(f"{self._id}: is not open")
         async with producer.transaction():
-            under_way: list[Awaitable[Any]] = []
-            for topic, key, value, partition in records:
-                under_way.append(await producer.send(topic, value, key=key, partition=partition))
+            batches = _Batches(producer)
+            for record in records:
+                await batches.append(record)
             if offsets:
-                under_way.append(producer.send_offsets_to_transaction(offsets, group))
-            await asyncio.gather(*under_way)
+                await producer.send_offsets_to_transaction(offsets, group)
+            await batches.flush()
+
+
+class _Batches:
+    """Fills batches by itself, which is many times faster than the producer's `send` of each record."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._choose = DefaultPartitioner()
+        self._partitions: dict[str, list[int]] = {}
+        self._filling: dict[tuple[str, int], Any] = {}
+        self._under_way: list[asyncio.Future[Any]] = []
+
+    async def append(self, record: OutRecord) -> None:
+        """Put a record into its batch. Raises MessageSizeTooLargeError."""
+        topic, key, value, partition = record
+        if len(key or b"") + len(value or b"") > LARGEST_RECORD:
+            raise MessageSizeTooLargeError(f"a record of {len(value or b'')} bytes for {topic}")
+        place = topic, await self._partition(topic, key) if partition is None else partition
+        batch = self._filling.get(place)
+        if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
+            return
+        if batch is not None:
+            await self._send(place)
+        batch = self._filling[place] = self._producer.create_batch()
+        batch.append(key=key, value=value, timestamp=None)  # the first one is taken whatever its size
+
+    async def flush(self) -> None:
+        """Return when the broker has everything."""
+        for place in list(self._filling):
+            await self._send(place)
+        await asyncio.gather(*self._under_way)
+
+    async def _partition(self, topic: str, key: bytes | None) -> int:
+        if topic not in self._partitions:
+            self._partitions[topic] = sorted(await self._producer.partitions_for(topic))
+        there = self._partitions[topic]
+        return int(self._choose(key, there, there))
+
+    async def _send(self, place: tuple[str, int]) -> None:
+        batch = self._filling.pop(place)
+        self._under_way.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
 
 
 class Checkpoints:
@@ -143,7 +190,7 @@ class Checkpoints:
             self._records(changes), self._offsets(changes.positions), self._topics.app_id
         )
 
-    def _records(self, changes: Changes) -> Iterable[tuple[str, bytes | None, bytes | None, int | None]]:
+    def _records(self, changes: Changes) -> Iterable[OutRecord]:
         for output in changes.outputs:
             topic, key = _destination(output)
             yield self._topics.name(topic), key.encode(), encode(output), None

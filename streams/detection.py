@@ -23,16 +23,16 @@ LOOK_AGAIN_S: Final = 0.005
 LOOK_EVERY_S: Final = 1.0
 LET_GO_EVERY_S: Final = 600.0
 BULK: Final = 2_000
-"""A run of so many messages means catching up, when few large transactions do better than many quick ones."""
+"""A run of so many messages, with as many to come, means catching up: few large transactions do better."""
 
-STRETCH_S: Final = 0.1
+STRETCH_S: Final = 0.4
 """Pings are decided in portions that take about so long; other work has its turn in between."""
 
-COMMIT_TURN_S: Final = 0.002
+COMMIT_TURN_S: Final = 0.005
 """How long that turn is while a transaction is under way, which takes many short ones."""
 
 LEAST_PORTION: Final = 500
-MOST_PORTION: Final = 16_000
+MOST_PORTION: Final = 100_000
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class DetectionWork:
         work = held.work
         held.last_arrival_s, held.settled = time.monotonic(), False
         if topic == "gps-pings":
-            held.in_bulk = len(run.records) >= BULK
+            held.in_bulk = len(run.records) >= BULK and self._behind(run) >= BULK
             await self._everything_known(held, work)
         for portion in portions(run, self._portion):
             predictions = await self._predictions(work, topic, portion)
@@ -111,6 +111,11 @@ class DetectionWork:
     def report(self) -> list[PartitionReport]:
         """Every partition as it is now; may be called from another thread."""
         return [self._report(held) for held in list(self._holding.held.values())]
+
+    def _behind(self, run: Run) -> int:
+        """How many messages are known to follow a run."""
+        end = self._intake.readable_end(TopicPartition(run.topic, run.partition))
+        return 0 if end is None else end - run.end
 
     def _take_portion(self, held: Held, work: Partition, topic: str, portion: Run) -> None:
         began_s = time.monotonic()

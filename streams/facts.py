@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
 
 from geofence.errors import InvalidRecord
 from geofence.fences import Fence, FenceSet
@@ -18,6 +17,7 @@ from streams.partition import FenceChange
 from streams.reading import groupless_consumer, read_stretch
 from streams.records import decode_fence, decode_route, decode_weather
 from streams.topics import Topics
+from streams.unpacking import KafkaRecord
 
 POLL_MS: Final = 100
 LOOK_AGAIN_S: Final = 0.005
@@ -106,7 +106,8 @@ class Facts:
         for tp in self.partitions("geofences"):
             start = since.get(tp.partition, 0)
             async for records in read_stretch(self._bootstrap, tp.topic, tp.partition, start):
-                changes += filter(None, map(fence_change, records))
+                found = (fence_change(tp.partition, record) for record in records)
+                changes += filter(None, found)
         return changes
 
     def partitions(self, *topics: str) -> list[TopicPartition]:
@@ -114,25 +115,25 @@ class Facts:
         return [TopicPartition(self._topics.name(t), p) for t in topics for p in range(self._topics.count(t))]
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        take: Mapping[str, Callable[[ConsumerRecord], None]] = {
+        take: Mapping[str, Callable[[int, KafkaRecord], None]] = {
             self._topics.name("geofences"): self._take_fence,
             self._topics.name("routes"): self._take_route,
             self._topics.name("weather"): self._take_weather,
         }
         while True:
             try:
-                fetched: Mapping[Any, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=POLL_MS)
+                fetched: Mapping[Any, list[KafkaRecord]] = await consumer.getmany(timeout_ms=POLL_MS)
             except KafkaError as error:
                 log.warning("Cannot read geofences, routes and weather: %s; trying on", error)
                 await asyncio.sleep(AFTER_ERROR_S)
                 continue
             for tp, records in fetched.items():
                 for record in records:
-                    take[tp.topic](record)
+                    take[tp.topic](tp.partition, record)
             await asyncio.sleep(0)
 
-    def _take_fence(self, record: ConsumerRecord) -> None:
-        change = fence_change(record)
+    def _take_fence(self, partition: int, record: KafkaRecord) -> None:
+        change = fence_change(partition, record)
         if change is None:
             return
         if self._loaded is not None:
@@ -145,30 +146,30 @@ class Facts:
         else:
             self.fences.put(change.fence)
 
-    def _take_route(self, record: ConsumerRecord) -> None:
+    def _take_route(self, partition: int, record: KafkaRecord) -> None:
         with suppress(InvalidRecord):
             if record.value is not None:
                 route = decode_route(record.value)
                 self.routes[route.route_id] = route
-                self._partition_of[route.route_id] = record.partition
+                self._partition_of[route.route_id] = partition
 
-    def _take_weather(self, record: ConsumerRecord) -> None:
+    def _take_weather(self, _partition: int, record: KafkaRecord) -> None:
         with suppress(InvalidRecord):
             w = decode_weather(record.value or b"")
             report = (w.region, w.ts_ms, w.temperature_c, w.precipitation_mm, w.snow_depth_cm, w.wind_mps)
             self.weather.put(Weather(*report))
 
 
-def fence_change(record: ConsumerRecord) -> FenceChange | None:
+def fence_change(partition: int, record: KafkaRecord) -> FenceChange | None:
     """What a record of `geofences` changes; None when it cannot be used."""
     if record.value is None:
         fence_id = (record.key or b"").decode(errors="replace")
-        return FenceChange(record.partition, record.offset, fence_id, None)
+        return FenceChange(partition, record.offset, fence_id, None)
     try:
         fence = decode_fence(record.value)
     except InvalidRecord:
         return None
-    return FenceChange(record.partition, record.offset, fence.fence_id, fence)
+    return FenceChange(partition, record.offset, fence.fence_id, fence)
 
 
 class _Versions:

@@ -139,7 +139,8 @@ class Holding:
             held.changed_s = now_s
         quick = work.has_outputs and not held.in_bulk
         since_s = held.last_commit_s if quick else max(held.changed_s, held.last_commit_s)
-        wait_s = self._settings.visible_within_s if quick else self._settings.checkpoint_every_s
+        slowly = self._settings.checkpoint_in_bulk_s if held.in_bulk else self._settings.checkpoint_every_s
+        wait_s = self._settings.visible_within_s if quick else slowly
         if now_s - since_s >= wait_s or held.uncommitted >= self._settings.uncommitted_messages // 2:
             held.last_commit_s, held.changed_s = now_s, None
             held.committing = asyncio.create_task(self._commit(held, work))

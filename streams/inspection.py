@@ -109,4 +109,4 @@ async def _unreadable(topic: str, run: Run) -> Any:
         try:
             decode(record.value or b"")
         except InvalidRecord as error:
-            yield record.key, letter_for(record, error.reason, error.field)
+            yield record.key, letter_for(run, record, error.reason, error.field)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiokafka.structs import ConsumerRecord
-
 from geofence.errors import InvalidRecord, ServicetimeError
 from geofence.events import DeviceFenceEvent, Output, PingBatch
 from geofence.fences import Fence
@@ -14,6 +12,7 @@ from streams.checkpoint import Changes
 from streams.records import DeadLetter, decode_device_event, decode_pings, decode_route
 from streams.state import Counts, Delta, Positions, Stored
 from streams.transport import Run
+from streams.unpacking import KafkaRecord
 
 
 class PingCounters(Protocol):
@@ -96,7 +95,7 @@ class Partition:
         self._since_ms: int | None = None
         self._changed = False
         self._changed_ms: dict[str, int] = {}
-        self._take: Mapping[str, Callable[[Sequence[ConsumerRecord]], None]] = {
+        self._take: Mapping[str, Callable[[Run], None]] = {
             "gps-pings": self._take_pings,
             "device-fence-events": self._take_device_events,
             "routes": self._take_routes,
@@ -138,7 +137,7 @@ class Partition:
             raise OutOfSequence(f"{topic}/{self.number}: {run.start} does not follow on {position}")
         fresh = run.since(position)
         if fresh.records:
-            self._take[topic](fresh.records)
+            self._take[topic](fresh)
         if fresh.end > position:
             self.positions.inputs[topic] = fresh.end
             self._changed = True
@@ -192,41 +191,40 @@ class Partition:
         self._since_ms, self._changed = None, False
         return taken
 
-    def _take_pings(self, records: Sequence[ConsumerRecord]) -> None:
-        decoded = decode_pings([r.value for r in records])
+    def _take_pings(self, run: Run) -> None:
+        decoded = decode_pings([r.value for r in run.records])
         for bad in decoded.bad:
-            self._bury(records[bad.index], bad.reason, bad.field)
+            self._bury(run, run.records[bad.index], bad.reason, bad.field)
         outputs = self._engine.feed(decoded.batch) if len(decoded.batch) else []
         if outputs and self._since_ms is None:
-            self._since_ms = records[0].timestamp
+            self._since_ms = run.records[0].timestamp
         self._outputs += outputs
 
-    def _take_device_events(self, records: Sequence[ConsumerRecord]) -> None:
+    def _take_device_events(self, run: Run) -> None:
         events = []
-        for record in records:
+        for record in run.records:
             try:
                 events.append(decode_device_event(record.value or b""))
             except InvalidRecord as error:
-                self._bury(record, error.reason, error.field)
+                self._bury(run, record, error.reason, error.field)
         if events:
             self._outputs += self._engine.feed_device(events)
 
-    def _take_routes(self, records: Sequence[ConsumerRecord]) -> None:
-        for record in records:
+    def _take_routes(self, run: Run) -> None:
+        for record in run.records:
             if record.value is None:  # a route withdrawn: past days stay as they were decided
                 continue
             try:
                 self._outputs += self._engine.put_route(decode_route(record.value))
             except InvalidRecord as error:
-                self._bury(record, error.reason, error.field)
+                self._bury(run, record, error.reason, error.field)
 
-    def _bury(self, record: ConsumerRecord, reason: str, field: str | None) -> None:
-        self._letters.append((record.key, letter_for(record, reason, field)))
+    def _bury(self, run: Run, record: KafkaRecord, reason: str, field: str | None) -> None:
+        self._letters.append((record.key, letter_for(run, record, reason, field)))
         self._dead += 1
 
 
-def letter_for(record: ConsumerRecord, reason: str, field: str | None) -> DeadLetter:
-    """The dead letter of a record as it came from Kafka."""
-    return DeadLetter.of(
-        record.topic, record.partition, record.offset, record.timestamp, reason, field, record.value
-    )
+def letter_for(run: Run, record: KafkaRecord, reason: str, field: str | None) -> DeadLetter:
+    """The dead letter of a record of a run."""
+    place = run.topic, run.partition, record.offset, record.timestamp
+    return DeadLetter.of(*place, reason, field, record.value)

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
+
+from streams.unpacking import KafkaRecord, unpack_lightly
 
 FETCH_BYTES: Final = 8 * 2**20
 
@@ -23,11 +24,12 @@ def groupless_consumer(bootstrap: str) -> AIOKafkaConsumer:
 
 async def read_stretch(
     bootstrap: str, topic: str, partition: int, start: int = 0
-) -> AsyncIterator[Sequence[ConsumerRecord]]:
+) -> AsyncIterator[Sequence[KafkaRecord]]:
     """The records from offset `start` to the present end, in portions. Raises KafkaError."""
     tp = TopicPartition(topic, partition)
     consumer = groupless_consumer(bootstrap)
     await consumer.start()
+    unpack_lightly(consumer)
     try:
         consumer.assign([tp])
         first = (await consumer.beginning_offsets([tp]))[tp]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 
 from geofence.errors import InvalidRecord, ServicetimeError
 from geofence.routes import Route
@@ -16,6 +15,7 @@ from streams.facts import Facts
 from streams.metrics import Instruments
 from streams.records import decode_route
 from streams.settings import Settings
+from streams.unpacking import KafkaRecord
 
 if TYPE_CHECKING:
     from models.scoring import Scorer
@@ -58,7 +58,7 @@ class StopScoring:
             self._instruments.problems.pop(PART, None)
         return changed
 
-    async def of_records(self, records: Sequence[ConsumerRecord]) -> list[Prediction]:
+    async def of_records(self, records: Sequence[KafkaRecord]) -> list[Prediction]:
         """The predictions for the routes of records; those that cannot be read have none."""
         routes = []
         for record in records:

@@ -34,6 +34,9 @@ class Settings:
     checkpoint_every_s: float = 1.0
     """At most so long a change waits for a checkpoint."""
 
+    checkpoint_in_bulk_s: float = 5.0
+    """The same while far behind: each driver that changed is written once a checkpoint."""
+
     uncommitted_messages: int = 200_000
     """So many messages of a partition may await a checkpoint before its intake pauses."""
 
@@ -58,6 +61,7 @@ class Settings:
         for name in (
             "visible_within_s",
             "checkpoint_every_s",
+            "checkpoint_in_bulk_s",
             "idle_s",
             "let_go_after_s",
             "sink_every_s",

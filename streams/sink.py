@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
 
 from streams.errors import Unavailable
 from streams.facts import Facts
@@ -18,6 +17,7 @@ from streams.intake import until_it_works
 from streams.metrics import Instruments
 from streams.settings import Settings
 from streams.transport import Run
+from streams.unpacking import KafkaRecord
 
 FULL: Final = 20_000
 """So many records may wait for the table before intake pauses."""
@@ -34,7 +34,7 @@ class Waiting:
     """Records of one partition that are not in the table yet; `end` is the offset after the last."""
 
     end: int
-    records: list[ConsumerRecord] = field(default_factory=list)
+    records: list[KafkaRecord] = field(default_factory=list)
     written: int = 0
 
 
@@ -112,7 +112,7 @@ class TableSink:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.flush(), LAST_WRITE_S)
 
-    async def _write(self, number: int, records: list[ConsumerRecord], end: int) -> None:
+    async def _write(self, number: int, records: list[KafkaRecord], end: int) -> None:
         from models.dataset import upsert
 
         everything = partial(self._facts.present, "geofences", "routes", "weather")
@@ -124,7 +124,7 @@ class TableSink:
             reasons = ", ".join(sorted(done.reasons))
             log.warning("%d rows went to the table's quarantine: %s", done.quarantined, reasons)
 
-    def _rows(self, records: list[ConsumerRecord]) -> list[dict[str, Any]]:
+    def _rows(self, records: list[KafkaRecord]) -> list[dict[str, Any]]:
         """A row for the highest revision of each visit."""
         from models.rows import Facts as StopFacts
         from models.rows import training_row

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 
 from streams.reading import read_stretch
+from streams.unpacking import KafkaRecord
 
 POSITIONS_KEY: Final = b"positions"
 HEAD: Final = b"head|"
@@ -117,7 +117,7 @@ def state_records(states: Mapping[str, Delta], positions: Positions) -> Iterator
     yield POSITIONS_KEY, _encode(positions)
 
 
-def collect(records: Iterable[ConsumerRecord], into: Stored) -> None:
+def collect(records: Iterable[KafkaRecord], into: Stored) -> None:
     """Take in records of the state topic, in their order."""
     for record in records:
         if record.key is not None:

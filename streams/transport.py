@@ -8,13 +8,14 @@ from typing import Any, Final, Self
 from weakref import WeakSet
 
 import faust
-from aiokafka.structs import ConsumerRecord
 from faust.transport import drivers
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.drivers.aiokafka import Transport as KafkaTransport
 from faust.types import TP
 from mode import get_logger
+
+from streams.unpacking import KafkaRecord, unpack_lightly
 
 SCHEME: Final = "runs"
 """The scheme of a broker URL that selects this transport: `runs://localhost:9092`."""
@@ -42,7 +43,7 @@ class Run:
     partition: int
     start: int | None
     end: int
-    records: Sequence[ConsumerRecord]
+    records: Sequence[KafkaRecord]
 
     def since(self, offset: int) -> Self:
         """The rest of the run from that offset on."""
@@ -60,13 +61,13 @@ class _Parcel:
     partition: int
     offset: int
     value: Run
-    serialized_value_size: int
     timestamp: int | None = None
     timestamp_type: int = 0
     headers: Sequence[Any] = ()
     key: None = None
     checksum: None = None
     serialized_key_size: int = -1
+    serialized_value_size: int = 0
 
 
 class RunSchema(faust.Schema[Any, Any]):
@@ -114,6 +115,11 @@ class ConsumerThread(AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
+    async def on_start(self) -> None:
+        """Start the consumer."""
+        await super().on_start()
+        unpack_lightly(self._ensure_consumer(), self.consumer.in_runs)
+
     def highwater(self, tp: TP) -> int:
         """The offset up to which records can be read: that of the first open transaction, else the end."""
         stable: int = self._ensure_consumer().last_stable_offset(tp)
@@ -140,13 +146,12 @@ class ConsumerThread(AIOKafkaConsumerThread):
             state = consumer._subscription.subscription.assignment.state_value(tp)
             if state is None or not state.has_valid_position:
                 continue
-            got: Sequence[ConsumerRecord] = records.get(tp, ())
+            got: Sequence[KafkaRecord] = records.get(tp, ())
             start, end = self._positions.get(tp), state.position
             self._positions[tp] = end
             if got or (start is not None and end > start):
                 run = Run(tp.topic, tp.partition, start, end, got)
-                size = sum(max(0, r.serialized_value_size) for r in got)
-                records[tp] = [_Parcel(tp.topic, tp.partition, end - 1, run, size)]
+                records[tp] = [_Parcel(tp.topic, tp.partition, end - 1, run)]
         return records
 
     async def seek_runs(self, positions: Mapping[TP, int]) -> None:
