@@ -31,6 +31,7 @@ class Day:
         self.late = False  # something came into what had been worked through
         self.worked_ms = NEVER_MS  # steps up to this time are done
         self.events_after_ms: int | None = NEVER_MS  # None: what was told by then, after a restart
+        self.passes_after_ms: int | None = NEVER_MS  # the same of fences driven through
         self.open: set[str] = set()  # visits told that may still be withdrawn
         self.carry: frozenset[str] = frozenset()  # visit ids of days let go that this one left to them
         self.saved = Saved()
@@ -173,6 +174,7 @@ def _joined(days: Sequence[Day], begin: int, end: int, serial: int, worked_ms: i
     day.saved.device = not day.device.events
     day.worked_ms = max((d.worked_ms for d in days), default=worked_ms)
     day.events_after_ms = max((d.events_after_ms or NEVER_MS for d in days), default=NEVER_MS)
+    day.passes_after_ms = max((d.passes_after_ms or NEVER_MS for d in days), default=NEVER_MS)
     return day
 
 

@@ -266,6 +266,10 @@ class Driver:
         if day.events_after_ms is None or report.looked:
             until_ms = min(report.told_by_ms, decided_ms)
             day.events_after_ms = max(day.events_after_ms or NEVER_MS, until_ms)
+        after_ms = FOREVER_MS if day.passes_after_ms is None else day.passes_after_ms
+        passes, until_ms = day.shift.pass_bys(report, after_ms)
+        outputs += passes
+        day.passes_after_ms = max(day.passes_after_ms or NEVER_MS, until_ms)
 
     def _let_days_go(self) -> None:
         """Drop the days that no ping within what is kept can touch any more."""

@@ -13,6 +13,7 @@ import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
+from geofence.cells import Cells
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
 
@@ -154,6 +155,7 @@ class FenceSet:
         self.version = 0
         """Grows with every fence that comes or goes."""
         self._changed: deque[Fence] = deque(maxlen=CHANGES_KEPT)
+        self.cells = Cells(self._versions_in_box)
         for fence in fences:
             if not self._holds(fence):
                 self._register(fence)
@@ -222,9 +224,12 @@ class FenceSet:
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
-        numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
-        there = [f for f in map(self._fences.__getitem__, numbers) if f is not None]
+        there = self._versions_in_box(box)
         return sorted((f for f in there if self.get(f.fence_id, ts_ms) is f), key=lambda f: f.fence_id)
+
+    def _versions_in_box(self, box: Box) -> list[Fence]:
+        numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
+        return [f for f in map(self._fences.__getitem__, numbers) if f is not None]
 
     def _holds(self, fence: Fence) -> bool:
         """Whether putting the fence would change nothing."""
@@ -249,6 +254,7 @@ class FenceSet:
     def _note(self, fence: Fence) -> None:
         self.version += 1
         self._changed.append(fence)
+        self.cells.forget(fence.box())
 
     def _drop(self, number: int) -> None:
         fence = self._fences[number]

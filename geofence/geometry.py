@@ -47,6 +47,10 @@ class LocalPlane:
             (lat - self.lat) * METRES_PER_DEGREE,
         )
 
+    def numbers(self) -> tuple[float, float, float, float]:
+        """Latitude and longitude of the origin; metres to a degree of each."""
+        return self.lat, self.lon, METRES_PER_DEGREE, self.metres_per_lon
+
     def to_degrees(self, east_m: float, north_m: float) -> tuple[float, float]:
         """Latitude and longitude of a point of the plane."""
         return (

@@ -43,6 +43,9 @@ class Rules:
     day_kept_s: float = 24 * 3600.0
     """Pings are kept so long, to answer late ones with a revision."""
 
+    tell_pass_bys: bool = True
+    """Whether `geofence-events` tells of fences that a vehicle only drove through."""
+
     service_starts_with: ServiceStart = ServiceStart.STANDING
     """What `service_time_s` begins with: `standing`, `parking_search` or `fence_entry`."""
 

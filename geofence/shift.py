@@ -17,10 +17,12 @@ from geofence.assignment import Assigner
 from geofence.clock import NEVER_MS
 from geofence.crossing import crossings
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
+from geofence.events import FenceEvent
 from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
+from geofence.passing import APART_MS, BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.rules import Rules
 from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
@@ -58,6 +60,7 @@ class Shift:
         self._rules = rules
         self._assigner = Assigner(plan, rules.dwell_s)
         self._reporter = Reporter(driver_id, plan, rules, names)
+        self._passes = Passes(driver_id, fences, rules.tell_pass_bys)
         self._begin = 0  # believed fix from which standstills are looked for
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
@@ -101,6 +104,21 @@ class Shift:
     def report(self, events_after_ms: int) -> Report:
         """Records of the visits that can be told and may have changed, and events later than that time."""
         return self._reporter.report(self._assigner, self._now_ms(), self.finished, events_after_ms)
+
+    def pass_bys(self, report: Report, after_ms: int) -> tuple[list[FenceEvent], int]:
+        """Fences driven through, settled after that time; and up to when they have been told now."""
+        if report.looked:
+            self._passes.serve(report.records, report.settled)
+        until_ms = report.told_by_ms // BLOCK_MS * BLOCK_MS
+        if self.finished:
+            until_ms = self._now_ms() + APART_MS
+        elif self._passes.due(until_ms):
+            until_ms = min(until_ms, self.decided_ms() // BLOCK_MS * BLOCK_MS)
+            until_ms = min(until_ms, self._driven_ms() // BLOCK_MS * BLOCK_MS)
+        if not self._passes.due(until_ms):
+            return [], NEVER_MS
+        self._passes.drive(self._decoded, self._driven())
+        return self._passes.tell(until_ms, after_ms), until_ms
 
     def decided_ms(self) -> int:
         """What ended by then is decided, as far as anything is before the day has ended."""
@@ -152,7 +170,10 @@ class Shift:
             closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
             self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
         if self._begin > CONTEXT + TRIM:
-            self._begin -= d.forget_before(self._begin - CONTEXT)
+            self._passes.drive(d, self._driven())
+            dropped = d.forget_before(self._begin - CONTEXT)
+            self._begin -= dropped
+            self._passes.fix -= dropped
 
     def _take_runs(self, at_end: bool) -> None:
         d = self._decoded
@@ -169,6 +190,13 @@ class Shift:
                 break
             self._take(to_standstill(run, d.origin_ms))
             self._begin = after
+
+    def _driven(self) -> int:
+        """The believed fix up to which every standstill has been taken."""
+        return len(self._decoded.t) - 1 if self.finished else self._begin - 1
+
+    def _driven_ms(self) -> int:
+        return self._fix_ms(self._driven()) if self._driven() >= 0 else NEVER_MS
 
     def _take(self, standstill: Standstill) -> None:
         """Assign a standstill and what the phone told of before it; pings decide where there are any."""
@@ -212,6 +240,7 @@ class Shift:
         number = self._reporter.next_number
         found = self._assigner.step(number, stay.standstill, walk, stay.candidates)
         self._reporter.add(Stay(stay.standstill, tuple(found), None, by_device=True))
+        self._passes.stand(0, stay.standstill, stay.candidates)
 
     def _settle_plane(self) -> None:
         """A day that begins with the phone's own events has its plane there; else about the first fixes."""
@@ -233,6 +262,8 @@ class Shift:
         d = self._decoded
         self._note_looked(standstill)
         near = candidates(standstill, d.plane, self._fences, self._rules)
+        self._passes.drive(d, min(standstill.first, standstill.last))
+        self._passes.stand(max(standstill.first, standstill.last), standstill, near)
         index = self._reporter.next_number
         if not near:
             self._reporter.add(Stay(standstill, (), None))

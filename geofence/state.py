@@ -94,6 +94,7 @@ def restore(driver: "Driver", head: bytes, chunks: Mapping[int, bytes]) -> None:
     for told in kept.days:
         day = Day(told.serial)
         day.finished, day.carry, day.events_after_ms = told.finished, frozenset(told.carry), None
+        day.passes_after_ms = None
         _load_rows(day, told.epoch, chunks)
         _load_device(day, chunks)
         if len(day.track) or day.device.events:

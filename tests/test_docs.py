@@ -90,7 +90,13 @@ def test_the_reference_lists_the_options_that_a_command_has(name: str, command: 
 
 def test_the_table_of_settings_is_that_of_the_rules() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section("Detection settings"), re.MULTILINE))
-    assert rows == {n: d.value if isinstance(d, StrEnum) else f"{d:g}" for n, d in SETTINGS.items()}
+    assert rows == {n: default_of(d) for n, d in SETTINGS.items()}
+
+
+def default_of(setting: object) -> str:
+    if isinstance(setting, bool):
+        return str(setting).lower()
+    return setting.value if isinstance(setting, StrEnum) else f"{setting:g}"
 
 
 def test_the_reference_names_every_topic() -> None:

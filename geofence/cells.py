@@ -1,0 +1,106 @@
+"""Fences by the cells of a grid: what lies along a road is found without asking the R-tree at every fix."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import floor
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from geofence.geometry import distance_m
+
+if TYPE_CHECKING:
+    from geofence.fences import Box, Fence
+
+Floats = npt.NDArray[np.float64]
+
+CELL_DEG: Final = 0.01
+COLUMNS: Final = round(360 / CELL_DEG)
+MARGIN: Final = 0.3  # of a cell: fences so near are those of the cell too; a quarter is needed
+MOST_CELLS: Final = 50_000
+NO_EDGES: Final = np.empty((0, 4))
+MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The fences in and about a cell, all their versions, as numbers for `geofence.sweep`.
+
+    `shapes` (n, 5): latitude and longitude of a disc's middle, its radius in metres, and the rows begin..end
+    of `edges` that bound the fence within it (none for a circle). `edges` (m, 4): latitude and longitude of
+    both ends.
+    """
+
+    fences: "tuple[Fence, ...]"
+    shapes: Floats
+    edges: Floats
+
+
+class Cells:
+    """The cells looked at so far, each made when it is first asked for."""
+
+    def __init__(self, find: "Callable[[Box], Iterable[Fence]]") -> None:
+        self._find = find
+        self._made: dict[int, Cell | None] = {}
+
+    def at(self, key: int) -> Cell | None:
+        """A cell by the number that `sweep.cells_along` gives it; None where no fence is."""
+        try:
+            return self._made[key]
+        except KeyError:
+            if len(self._made) >= MOST_CELLS:
+                self._made.clear()
+            cell = self._made[key] = self._make(key)
+            return cell
+
+    def forget(self, box: "Box") -> None:
+        """A fence with this box has come or gone."""
+        if not self._made:
+            return
+        west, south, east, north = box
+        rows = range(floor((south + 90) / CELL_DEG - MARGIN), floor((north + 90) / CELL_DEG + MARGIN) + 1)
+        columns = range(floor((west + 180) / CELL_DEG - MARGIN), floor((east + 180) / CELL_DEG + MARGIN) + 1)
+        if len(rows) * len(columns) > MANY_CELLS:
+            self._made.clear()
+            return
+        for row in rows:
+            for column in columns:
+                self._made.pop(row * COLUMNS + column % COLUMNS, None)
+
+    def _make(self, key: int) -> Cell | None:
+        row, column = divmod(key, COLUMNS)
+        south, west = (row - MARGIN) * CELL_DEG - 90, (column - MARGIN) * CELL_DEG - 180
+        side = (1 + 2 * MARGIN) * CELL_DEG
+        box = west, max(south, -90.0), west + side, min(south + side, 90.0)
+        fences = tuple(self._find(box))
+        if not fences:
+            return None
+        rows, edges, count = [], [], 0
+        for fence in fences:
+            if fence.radius_m is not None:
+                rows.append((fence.lat, fence.lon, fence.radius_m, 0, 0))
+                continue
+            own = _edges(fence)
+            edges.append(own)
+            rows.append((*_disc(fence), count, count + len(own)))
+            count += len(own)
+        return Cell(fences, np.array(rows), np.concatenate(edges) if edges else NO_EDGES)
+
+
+def _disc(fence: "Fence") -> tuple[float, float, float]:
+    """Middle and radius of a disc that holds the fence."""
+    west, south, east, north = fence.box()
+    lat, lon = (south + north) / 2, (west + east) / 2
+    corners = [(south, west), (south, east), (north, west), (north, east)]
+    return lat, lon, 1.01 * max(distance_m(lat, lon, *corner) for corner in corners)
+
+
+def _edges(fence: "Fence") -> Floats:
+    """The edges of a fence's shape, holes' too."""
+    assert fence.shape is not None
+    parts = shapely.get_parts(fence.shape)
+    rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
+    lines = [shapely.get_coordinates(ring)[:, ::-1] for ring in rings]
+    return np.concatenate([np.hstack([line[:-1], line[1:]]) for line in lines])

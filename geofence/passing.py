@@ -1,0 +1,159 @@
+"""Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from geofence.clock import NEVER_MS
+from geofence.events import FenceEvent, FenceEventType, Rejection, ServiceTime
+from geofence.evidence import Candidate
+from geofence.fences import Fence, FenceSet
+from geofence.standstills import Standstill
+from geofence.sweep import APART_S, cells_along, insides
+from geofence.track import Decoded
+
+APART_MS: Final = round(1000 * APART_S)
+BLOCK_MS: Final = 300_000  # passes are told by blocks of so much of the driver's time, which saves work
+
+
+@dataclass(slots=True)
+class Pass:
+    """One way through a fence."""
+
+    fence: Fence
+    entered_ms: int
+    left_ms: int
+
+
+class Stood(NamedTuple):
+    """A standing within reach of a customer's fence, or a visit to the customer."""
+
+    customer_id: str
+    begin_ms: int
+    end_ms: int
+    speaks: bool  # it stood in the fence, or served: no way through it is told
+
+    def beside(self, way: Pass) -> bool:
+        """Whether it was on that way, or just before or after it."""
+        return max(self.begin_ms - way.left_ms, way.entered_ms - self.end_ms) <= APART_MS
+
+
+class Passes:
+    """Collects a day's passes from its driven stretches, and tells each once when nothing can change it."""
+
+    def __init__(self, driver_id: str, fences: FenceSet, wanted: bool) -> None:
+        self.fix = 0
+        """Believed fix up to which was looked."""
+        self._driver_id = driver_id
+        self._fences = fences
+        self._wanted = wanted
+        self._latest: dict[tuple[str, int | None], Pass] = {}  # by version of a fence
+        self._over: list[Pass] = []
+        self._stood: list[Stood] = []
+        self._settled: list[Stood] = []  # visits that stay as they are
+        self._served: list[Stood] = []  # visits that may yet change
+        self._told_ms = NEVER_MS
+
+    def drive(self, d: Decoded, end: int) -> None:
+        """The vehicle drove from where it was seen last to the believed fix `end`."""
+        if end <= self.fix or not self._wanted:
+            self.fix = max(self.fix, end)
+            return
+        lat, lon, per_lat, per_lon = d.plane.numbers()
+        for key, first, last in cells_along(
+            d.t, d.x, d.y, self.fix, end, lat, lon, per_lat, per_lon
+        ).tolist():
+            cell = self._fences.cells.at(key)
+            if cell is None:
+                continue
+            found = insides(
+                d.t, d.x, d.y, first, last, cell.shapes, cell.edges, lat, lon, per_lat, per_lon
+            )  # fmt: skip
+            for shape, begin_s, end_s in found.tolist():
+                times = (d.origin_ms + round(1000 * begin_s), d.origin_ms + round(1000 * end_s))
+                self._note(cell.fences[int(shape)], *times)
+        self.fix = end
+
+    def stand(self, fix: int, standstill: Standstill, candidates: Sequence[Candidate]) -> None:
+        """The vehicle stood up to a believed fix, within reach of these."""
+        self.fix = max(self.fix, fix)
+        begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
+        self._stood += [Stood(c.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates]
+
+    def serve(self, records: Sequence[ServiceTime], settled: Set[str]) -> None:
+        """These are all the visits told that may still change; those `settled` now will not."""
+        self._served = []
+        for record in records:
+            found = Stood(record.customer_id, record.arrived_ms, record.departed_ms, True)
+            (self._settled if record.visit_id in settled else self._served).append(found)
+
+    def due(self, until_ms: int) -> bool:
+        """Whether anything may be told that was not settled by the last telling."""
+        return self._wanted and until_ms > self._told_ms
+
+    def tell(self, until_ms: int, after_ms: int) -> list[FenceEvent]:
+        """Passes settled by a time up to which all is known, and after another, in the order of time."""
+        self._told_ms = until_ms
+        told: list[FenceEvent] = []
+        stood = self._stood_by_customer()
+
+        def waits(way: Pass) -> bool:
+            settled_ms, silent = _settled_ms(way, stood.get(way.fence.customer_id, ()))
+            if settled_ms > until_ms:
+                return True
+            if settled_ms > after_ms and not silent and self._stands(way):
+                told.append(self._event(way))
+            return False
+
+        self._over = [way for way in self._over if waits(way)]
+        self._latest = {key: way for key, way in self._latest.items() if waits(way)}
+        self._forget(until_ms)
+        return sorted(told, key=lambda e: (e.ts_ms, e.fence_id))
+
+    def _note(self, fence: Fence, begin_ms: int, end_ms: int) -> None:
+        key = fence.fence_id, fence.valid_from_ms
+        before = self._latest.get(key)
+        if before is not None and begin_ms - before.left_ms <= APART_MS:
+            before.left_ms = max(before.left_ms, end_ms)
+            return
+        if before is not None:
+            self._over.append(before)
+        self._latest[key] = Pass(fence, begin_ms, end_ms)
+
+    def _stood_by_customer(self) -> dict[str, list[Stood]]:
+        found: dict[str, list[Stood]] = {}
+        for stood in (*self._stood, *self._settled, *self._served):
+            found.setdefault(stood.customer_id, []).append(stood)
+        return found
+
+    def _stands(self, way: Pass) -> bool:
+        """Whether the fence was there at that time, and still is."""
+        return self._fences.get(way.fence.fence_id, way.entered_ms) is way.fence
+
+    def _event(self, way: Pass) -> FenceEvent:
+        return FenceEvent(
+            FenceEventType.REJECTED,
+            self._driver_id,
+            way.fence.customer_id,
+            way.fence.fence_id,
+            way.entered_ms,
+            None,
+            Rejection.PASS_BY,
+        )
+
+    def _forget(self, until_ms: int) -> None:
+        """Drop what no pass still to come can be beside."""
+        waiting = (way.entered_ms for way in (*self._over, *self._latest.values()))
+        oldest_ms = min(waiting, default=until_ms) - APART_MS
+        self._stood = [s for s in self._stood if s.end_ms >= oldest_ms]
+        self._settled = [s for s in self._settled if s.end_ms >= oldest_ms]
+
+
+def _settled_ms(way: Pass, stood: Sequence[Stood]) -> tuple[int, bool]:
+    """When nothing can change it any more, and whether a standing at the customer speaks instead of it."""
+    settled_ms, silent = way.left_ms + APART_MS, False
+    for standing in stood:
+        if standing.beside(way):
+            settled_ms = max(settled_ms, standing.end_ms)
+            silent = silent or standing.speaks
+    return settled_ms, silent
