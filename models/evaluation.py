@@ -1,6 +1,6 @@
 """The proof of a model as a data science team wants it: everything `servicetime evaluate` reports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from models.regions import errors_s
 from models.splits import holdout
 from models.totals import RouteCalibration
 from models.training import Trained
+from models.truth import KnownTruth, Truth
+from models.truth import joined as truth_of_all
 from models.tuning import DEFAULT_ROUNDS, DEFAULTS, settings
 
 Floats = npt.NDArray[np.float64]
@@ -53,13 +55,13 @@ def default_recipe(seed: int = 7, threads: int = 2) -> Recipe:
 def evaluate(
     visits: pd.DataFrame,
     config: EvaluationConfig,
-    law_s: Mapping[str, float] | None = None,
+    truth: Truth | None = None,
     tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Backtest a recipe on rows of the training table; a JSON-ready report.
 
-    `law_s` gives, by stop, what a predictor that knows the law of a simulated town expects. Raises
-    NoTrainingData when the table is too short.
+    With the `truth` of a simulated town the report shows the noise floor and errors against true times.
+    Raises NoTrainingData when the table is too short.
     """
     known = usable(visits)
     holdout(known)
@@ -69,10 +71,10 @@ def evaluate(
     pairs = backtest(material, splits, report_step("Backtesting"))
     if not pairs:
         raise NoTrainingData("the table holds too few days for a backtest")
-    laws = None if law_s is None else [_law(proof, law_s) for _, proof in pairs]
+    known_truth = None if truth is None else [truth.of(proof.stops) for _, proof in pairs]
     return {
         "visits": len(known),
-        **_of_proofs([(model.routes, proof) for model, proof in pairs], config.prices, laws),
+        **_of_proofs([(model.routes, proof) for model, proof in pairs], config.prices, known_truth),
         "learning_curve": learning_curve(material, splits[-1], report_step("Learning curve")),
         "importance": _importance(pairs[-1][0], known, pairs[-1][1]),
         "regions": {
@@ -97,16 +99,18 @@ def report_of_training(trained: Trained, prices: Prices | None = None) -> dict[s
 
 
 def _of_proofs(
-    pairs: Sequence[tuple[RouteCalibration, Proof]], prices: Prices, laws: Sequence[Floats] | None
+    pairs: Sequence[tuple[RouteCalibration, Proof]], prices: Prices, truths: list[KnownTruth] | None
 ) -> dict[str, Any]:
     """The figures that proofs alone give."""
     proofs = [proof for _, proof in pairs]
     proof = joined(proofs)
-    law = None if laws is None else np.concatenate(laws)
+    truth = None if truths is None else truth_of_all(truths)
+    laws = None if truths is None else [part.law_s for part in truths]
     groups, warnings = figures.groups(proof)
     return {
         "windows": [_window(proof) for proof in proofs],
-        "errors": figures.errors(proof, law),
+        "errors": figures.errors(proof, truth),
+        "labels": figures.labels(proof, truth),
         "coverage": figures.coverage(proof),
         "groups": groups,
         "warnings": warnings,
@@ -114,13 +118,8 @@ def _of_proofs(
         "routes": figures.route_totals(pairs),
         "prices": asdict(prices),
         "costs": figures.costs(proofs, prices, laws),
-        "sample": _sample(proof, law),
+        "sample": _sample(proof, None if truth is None else truth.law_s),
     }
-
-
-def _law(proof: Proof, law_s: Mapping[str, float]) -> Floats:
-    """What the law expects of each stop; NaN where it is not known."""
-    return np.array([law_s.get(stop, np.nan) for stop in proof.stops["stop_id"]], dtype=np.float64)
 
 
 def _steps(tell: Tell | None) -> Callable[[str], Callable[[], None]]:

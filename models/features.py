@@ -45,6 +45,15 @@ TIME: Final = (
 )
 WEATHER: Final = ("temperature_c", "precipitation_mm", "snow_depth_cm", "wind_mps")
 DRIVER: Final = ("driver_mean_s", "driver_visits")
+GROUPS: Final[Mapping[str, Sequence[str]]] = {
+    "order": ORDER,
+    "place": PLACE,
+    "customer": CUSTOMER,
+    "time": TIME,
+    "weather": WEATHER,
+    "driver": DRIVER,
+}
+FLAGS: Final = ("elevator", "is_holiday")
 RISING: Final = frozenset({"order_weight_kg", "order_items", "order_boxes", "stairs", "parking_difficulty"})
 """Features of which more never makes a service shorter."""
 
@@ -90,6 +99,21 @@ class FeatureSpec:
         """The features in the order of the matrix's columns."""
         place = [name for name in PLACE if self.regional or name != "region"]
         return [*ORDER, *place, *CUSTOMER, *TIME, *WEATHER, *(DRIVER if self.driver_aware else ())]
+
+    @property
+    def schema(self) -> list[dict[str, Any]]:
+        """What each feature is, in the same order: its group, kind, and whether more of it never shortens."""
+        group_of = {name: group for group, names in GROUPS.items() for name in names}
+        kinds = {**dict.fromkeys(CATEGORIES, "category"), **dict.fromkeys(FLAGS, "flag")}
+        return [
+            {
+                "name": name,
+                "group": group_of[name],
+                "kind": kinds.get(name, "number"),
+                "rising": name in RISING,
+            }
+            for name in self.names
+        ]
 
     def learned(self, stops: pd.DataFrame) -> "FeatureSpec":
         """The same settings with the categories that occur in these stops."""

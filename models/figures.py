@@ -11,6 +11,7 @@ import pandas as pd
 from models.costs import PlanCost, Prices, plan_cost
 from models.proof import LEVELS, Proof, mae_s
 from models.totals import RouteCalibration
+from models.truth import KnownTruth
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -29,14 +30,36 @@ BEFORE: Final = ((0, 0), (1, 1), (2, 3), (4, 7), (8, 15), (16, 10**9))
 """Numbers of known visits that cold start is shown for."""
 
 
-def errors(proof: Proof, law_s: Floats | None = None) -> Table:
-    """A row for each predictor: errors in seconds; the law's row is on the visits whose law is known."""
+def errors(proof: Proof, truth: KnownTruth | None = None) -> Table:
+    """A row for each predictor: errors in seconds; the law's row is on the visits whose law is known.
+
+    With `truth` there is `true_mae_s` too: errors against how long visits really took, where that is known.
+    """
     rows = [_error_row(name, s, proof.actual_s) for name, s in proof.predicted_s.items()]
-    if law_s is None or not (known := np.isfinite(law_s)).any():
+    if truth is None or not (known := np.isfinite(truth.law_s)).any():
         return rows
-    row = _error_row("law", law_s[known], proof.actual_s[known])
+    row = _error_row("law", truth.law_s[known], proof.actual_s[known])
     model_s = mae_s(proof.predicted_s["model"][known], proof.actual_s[known])
-    return [*rows, {**row, "visits": int(known.sum()), "model_mae_s": model_s}]
+    rows = [*rows, {**row, "visits": int(known.sum()), "model_mae_s": model_s}]
+    known &= np.isfinite(truth.true_s)
+    for row in rows:
+        seconds = proof.predicted_s.get(row["predictor"], truth.law_s)
+        row["true_mae_s"] = mae_s(seconds[known], truth.true_s[known])
+    return rows
+
+
+def labels(proof: Proof, truth: KnownTruth | None) -> dict[str, Any]:
+    """How far detected service times are from the true ones, and how often P90 covers the true one."""
+    if truth is None or not (known := np.isfinite(truth.true_s)).any():
+        return {"visits": 0}
+    off = proof.actual_s[known] - truth.true_s[known]
+    return {
+        "visits": int(known.sum()),
+        "mae_s": float(np.abs(off).mean()),
+        "median_s": float(np.median(np.abs(off))),
+        "bias_s": float(off.mean()),
+        "p90_coverage": _share(truth.true_s[known] <= proof.p90_s[known]),
+    }
 
 
 def _error_row(name: str, predicted_s: Floats, actual_s: Floats) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _passport(trained: Trained, config: TrainingConfig, data_version: str, repor
         data_version=data_version,
         code_version=code_version(),
         config=settings,
-        features=tuple(config.spec.names),
+        features=tuple(trained.model.spec.schema),
         report=report,
         metrics={
             **{f"mae_{name}_s": value for name, value in proof.mae_s.items()},

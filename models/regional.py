@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.features import Histories
+from models.features import FeatureSpec, Histories
 from models.model import Estimates, Model
 from models.totals import RouteCalibration
 
@@ -27,6 +27,11 @@ class Regional:
 
     parts: Mapping[str, Model]
     common: Model
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features, the same for all parts but for their categories."""
+        return self.common.spec
 
     @property
     def routes(self) -> RouteCalibration:
@@ -109,6 +114,11 @@ class Regional:
 
 class AnyModel(Protocol):
     """What the registry keeps and scoring uses: a model or a set of them."""
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features it looks at."""
+        ...
 
     @property
     def routes(self) -> RouteCalibration:

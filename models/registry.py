@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
+from geofence.times import format_time
 from models.errors import NoSuchModel, RegistryUnusable
 from models.regional import AnyModel, load_model
 
@@ -24,13 +25,16 @@ ALIASES: Final = (CHAMPION, CHALLENGER, PREVIOUS)
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """What is kept beside a model: where it comes from and how it did; `report` is a folder."""
+    """What is kept beside a model: where it comes from and how it did.
+
+    `features` describes each column of its matrix (`FeatureSpec.schema`), `report` is a folder.
+    """
 
     data_version: str
     code_version: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
-    features: tuple[str, ...] = ()
+    features: tuple[Mapping[str, Any], ...] = ()
     report: Path | None = None
 
 
@@ -133,7 +137,9 @@ class Registry:
             "metrics": dict(run.data.metrics),
             "config": json.loads(run.data.tags["config"]),
             "features": json.loads(run.data.tags["features"]),
+            "created_at": format_time(entry.created_ms),
             "artifacts": run.info.artifact_uri,
+            "report": f"{run.info.artifact_uri}/{REPORT}/evaluation.html",
         }
 
     def _register(self, model: AnyModel, passport: Passport) -> Entry:

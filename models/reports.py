@@ -84,7 +84,14 @@ def _tiles(report: Report) -> list[dict[str, str]]:
 
 
 def _sections(report: Report) -> list[Section]:
-    found = [_errors(report), _windows(report), _coverage(report), _groups(report), _cold(report)]
+    found = [
+        _errors(report),
+        _labels(report),
+        _windows(report),
+        _coverage(report),
+        _groups(report),
+        _cold(report),
+    ]
     found += [_routes(report), _costs(report), _curve(report), _importance(report), _regions(report)]
     return [section for section in found if section.rows]
 
@@ -100,6 +107,20 @@ def _errors(report: Report) -> Section:
             for r in report["errors"]
         ],
         pictures.errors(report, NAMES),
+    )
+
+
+def _labels(report: Report) -> Section:
+    labels = report["labels"]
+    if not labels["visits"]:
+        return Section("True times", "")
+    return Section(
+        "True times",
+        f"Of this town the truth is known: detected service times are off by {labels['mae_s']:.1f} s on "
+        f"average, by {labels['median_s']:.1f} s in the middle ({labels['bias_s']:+.1f} s bias). P90 covers "
+        f"{_percent(labels['p90_coverage'])} of the true times. Errors against those:",
+        ("predictor", "MAE against true times"),
+        [(NAMES[r["predictor"]], f"{r['true_mae_s']:.1f} s") for r in report["errors"]],
     )
 
 

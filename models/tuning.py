@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.features import CUSTOMER, TIME, WEATHER
+from models.features import GROUPS
 from models.fitting import ROBUST, Fold, fit_main
 
 ROUNDS_AT_MOST: Final = 500
-WEIGHED: Final[Mapping[str, Sequence[str]]] = {"time": TIME, "weather": WEATHER, "customer": CUSTOMER}
+WEIGHED: Final = ("time", "weather", "customer")
 """Groups of features whose gain the search may scale down."""
 
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -77,9 +77,7 @@ def tune(
 def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What the search chose as settings of `fit_main`."""
     params = {key: value for key, value in chosen.items() if not key.startswith("weight_")}
-    weights = {
-        member: float(chosen[f"weight_{group}"]) for group, members in WEIGHED.items() for member in members
-    }
+    weights = {member: float(chosen[f"weight_{group}"]) for group in WEIGHED for member in GROUPS[group]}
     return {**ROBUST, **params, "feature_weights": weights}
 
 

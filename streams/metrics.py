@@ -44,6 +44,7 @@ class Instruments:
     outputs: Counter = field(init=False)
     setbacks: Counter = field(init=False)
     table_rows: Counter = field(init=False)
+    quarantined: Counter = field(init=False)
     predictions: Counter = field(init=False)
     problems: dict[str, str] = field(default_factory=dict)
     """What does not work right now, by part: `/healthz` tells."""
@@ -56,6 +57,7 @@ class Instruments:
         self.outputs = counter("outputs", "Records committed to output topics", ("partition",))
         self.setbacks = counter("setbacks", "Returns to the last checkpoint", ("partition",))
         self.table_rows = counter("table_rows", "Rows written to the training table")
+        self.quarantined = counter("table_quarantined", "Rows the training table refused", ("reason",))
         self.predictions = counter("predictions", "Stops predicted", ("fallback",))
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:

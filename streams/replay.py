@@ -1,12 +1,12 @@
 """The worker's detection without a broker: recorded files in, the records it would have told out."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 from geofence.engine import Engine
 from geofence.events import DeviceFenceEvent, FenceEvent, Output, ServiceTime, VisitStatus
@@ -57,7 +57,10 @@ class Outputs:
 
 @dataclass
 class Summary:
-    """What a replay has read and told; every ping read is used, duplicate, too late or rejected."""
+    """What a replay has read and told; every ping read is used, duplicate, too late or rejected.
+
+    `rows` went to the training table (None: there is none), `quarantined` ones were refused, for `reasons`.
+    """
 
     fences: int = 0
     routes: int = 0
@@ -69,6 +72,9 @@ class Summary:
     visits: int = 0
     events: int = 0
     standing: set[str] = field(default_factory=set, repr=False)
+    rows: int | None = None
+    quarantined: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def pings(self) -> int:
@@ -85,21 +91,48 @@ class Summary:
                 self.standing.add(visit.visit_id)
         self.visits = len(self.standing)
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, Any]:
         """The figures by name."""
         names = ("fences", "routes", "pings", "used", "duplicate", "too_late", "rejected")
-        return {n: getattr(self, n) for n in (*names, "visits", "records", "events")}
+        found = {n: getattr(self, n) for n in (*names, "visits", "records", "events")}
+        if self.rows is not None:
+            found["table"] = {"rows": self.rows, "quarantined": self.quarantined, "reasons": {**self.reasons}}
+        return found
 
     def __str__(self) -> str:
         return (
             f"{self.pings:,} pings: {self.used:,} used, {self.duplicate:,} duplicate, "
             f"{self.too_late:,} too late, {self.rejected:,} rejected; {self.visits:,} visits "
-            f"({self.records:,} records, {self.events:,} events)"
+            f"({self.records:,} records, {self.events:,} events){self._of_table()}"
         )
+
+    def _of_table(self) -> str:
+        if self.rows is None:
+            return ""
+        found = f"; {self.rows:,} rows in the training table"
+        if not self.quarantined:
+            return found
+        reasons = ", ".join(f"{count:,} × {reason}" for reason, count in self.reasons.items())
+        return f"{found}, {self.quarantined:,} in quarantine ({reasons})"
 
 
 class Table(Protocol):
     """Where training rows go."""
+
+    @property
+    def written(self) -> int:
+        """Rows in the table."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Rows in quarantine."""
+        ...
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """How often each expectation was broken."""
+        ...
 
     def add(self, visits: Iterable[ServiceTime]) -> None:
         """Take these revisions in."""
@@ -136,6 +169,7 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
                 table.add(visits)
         if table is not None:
             table.close()
+            summary.rows, summary.quarantined, summary.reasons = table.written, table.refused, table.reasons
     counters = engine.counters
     summary.used, summary.duplicate, summary.too_late = counters.used, counters.duplicate, counters.too_late
     return summary

@@ -121,6 +121,8 @@ class TableSink:
         done = await self._patiently(upsert, self._table, rows, self._app_id(number), end)
         self._instruments.table_rows.inc(done.written)
         if done.quarantined:
+            for reason, count in done.reasons.items():
+                self._instruments.quarantined.labels(reason).inc(count)
             reasons = ", ".join(sorted(done.reasons))
             log.warning("%d rows went to the table's quarantine: %s", done.quarantined, reasons)
 

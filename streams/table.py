@@ -1,5 +1,6 @@
 """Replayed visits to rows of the training table, some thousands a commit."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ class TrainingTable:
         self._routes = {route.route_id: route for route in routes}
         self._facts = Facts(fences, WeatherBook(read_weather(weather) if weather is not None else ()))
         self._rows: dict[str, dict[str, Any]] = {}
+        self.written = 0
+        self.refused = 0
+        self.reasons: Counter[str] = Counter()
 
     def add(self, visits: Iterable[ServiceTime]) -> None:
         """Take revisions in; commits when there are many."""
@@ -41,5 +45,8 @@ class TrainingTable:
             self._commit()
 
     def _commit(self) -> None:
-        upsert(self._uri, list(self._rows.values()))
+        done = upsert(self._uri, list(self._rows.values()))
+        self.written += done.written
+        self.refused += done.quarantined
+        self.reasons.update(done.reasons)
         self._rows.clear()

@@ -13,13 +13,19 @@ from learning_town import Plan, bare, framed, small_town, town
 from models.errors import NoTrainingData
 from models.evaluation import EvaluationConfig, default_recipe, evaluate
 from models.reports import render, write
+from models.truth import Truth
 
 CONFIG = EvaluationConfig(default_recipe(threads=1), windows=2, days=5)
 
 
+def by_visit(of_stops: dict[str, float]) -> dict[str, float]:
+    return {row["visit_id"]: of_stops[row["stop_id"]] for row in small_town().rows}
+
+
 @cache
 def report() -> dict[str, Any]:
-    return evaluate(small_town().frame(), CONFIG, small_town().law_s)
+    true_s = {row["stop_id"]: row["service_time_s"] + 8.0 for row in small_town().rows}
+    return evaluate(small_town().frame(), CONFIG, Truth(by_visit(small_town().law_s), by_visit(true_s)))
 
 
 def rows(name: str, key: str) -> dict[str, dict[str, Any]]:
@@ -38,6 +44,15 @@ def test_the_model_beats_the_baselines_and_the_law_beats_the_model() -> None:
     assert errors["law"]["mae_s"] < errors["model"]["mae_s"] < errors["historical_mean"]["mae_s"]
     assert errors["model"]["mae_s"] < errors["rule"]["mae_s"]
     assert errors["law"]["visits"] == 480
+
+
+def test_errors_are_shown_against_true_times_too() -> None:
+    labels = report()["labels"]
+    assert (labels["visits"], labels["mae_s"], labels["bias_s"]) == (480, pytest.approx(8), pytest.approx(-8))
+    model = rows("errors", "predictor")["model"]
+    assert abs(model["true_mae_s"] - model["mae_s"]) <= 8
+    assert model["true_mae_s"] != model["mae_s"]
+    assert labels["p90_coverage"] < rows("coverage", "what")["P90"]["found"]  # true times are longer
 
 
 def test_the_overall_error_is_the_mean_of_the_windows() -> None:

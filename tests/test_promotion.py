@@ -37,6 +37,10 @@ def test_a_first_model_that_beats_the_baselines_takes_over(table: str, registry:
     assert kept["data_version"].startswith("2:")
     assert kept["code_version"].startswith("0.1.0+")
     assert kept["metrics"]["mae_model_s"] == outcome.trained.proof.mae_s["model"]
+    assert {"name": "stairs", "group": "place", "kind": "number", "rising": True} in kept["features"]
+    assert [f["name"] for f in kept["features"]] == outcome.trained.model.spec.names
+    assert kept["config"]["tuned"]["learning_rate"] > 0
+    assert Path(kept["report"].removeprefix("file://")).is_file()
 
 
 def test_a_model_that_the_gate_holds_back_stays_challenger(table: str, registry: Registry) -> None:

@@ -8,7 +8,8 @@ from learning_town import registry_folder, small_model
 from models.errors import NoSuchModel, RegistryUnusable
 from models.registry import Passport, Registry
 
-PASSPORT = Passport("7:abc", "0.1.0+f00", {"trials": 2}, {"mae_model_s": 41.5}, ("floor", "hour"))
+FEATURES = ({"name": "floor", "kind": "number"}, {"name": "region", "kind": "category"})
+PASSPORT = Passport("7:abc", "0.1.0+f00", {"trials": 2}, {"mae_model_s": 41.5}, FEATURES)
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_everything_that_made_a_model_is_kept_beside_it(registry: Registry) -> N
         "0.1.0+f00",
         {"trials": 2},
     )
-    assert kept["features"] == ["floor", "hour"]
+    assert kept["features"] == [*FEATURES]
     assert kept["metrics"] == {"mae_model_s": 41.5}
 
 

@@ -233,6 +233,20 @@ def test_the_training_table_gets_each_visit_once(files):
     assert rows.set_index("driver_id")["stop_id"].fillna("").to_dict() == {"d1": "s1", "d2": ""}
 
 
+def test_rows_that_the_training_table_refuses_are_counted_and_told(files, capsys):
+    far = {"floor": 2_000}
+    (files / "fences.geojson").write_bytes(encode(Fence("f1", "c1", 47.0, 8.0, 50.0, facts=far)))
+    assert replay(files, "--table", str(files / "table")) == 0
+    told = capsys.readouterr().err
+    assert "0 rows in the training table, 2 in quarantine (2 × floor: is not between -20 and 300)" in told
+    assert replay(files, "--table", str(files / "table"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["table"] == {
+        "rows": 0,
+        "quarantined": 2,
+        "reasons": {"floor: is not between -20 and 300": 2},
+    }
+
+
 def test_options_of_rules_give_the_same_rules_elsewhere(files):
     from geofence.rules import Rules, ServiceStart
     from streams.cli.rules import options_of

@@ -10,11 +10,20 @@ from streams.cli import learning, options
 
 if TYPE_CHECKING:
     from models.evaluation import EvaluationConfig
+    from models.truth import Truth
 
 NOT_NEGATIVE: Final = click.FloatRange(0)
 
 
-@click.command()
+EXAMPLES: Final = """\b
+Examples:
+  servicetime evaluate --table table --out report
+  servicetime evaluate --table table --windows 8 --late-price 0.8 --idle-price 0.4 --json
+  servicetime evaluate --table town/table --truth town/truth.jsonl
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @learning.table()
 @learning.registry()
 @click.option("--truth", type=options.READABLE, help="truth.jsonl of a simulated town, for the noise floor.")
@@ -54,10 +63,10 @@ def command(
     if late_price + idle_price == 0:
         raise click.BadParameter("one of --late-price and --idle-price must be above 0")
     visits = read(table)
-    law_s = None if truth is None else _law(truth)
+    known = None if truth is None else _truth(truth, visits)
     config = _config(registry, windows, days, Prices(late_price, idle_price))
     with progress(STEPS, "Evaluating") as bar:
-        report = evaluate(visits, config, law_s, lambda what, _done: _step(bar, what))
+        report = evaluate(visits, config, known, lambda what, _done: _step(bar, what))
     page, _ = write(report, out)
     click.echo(f"Report: {page}", err=True)
     if as_json:
@@ -71,10 +80,17 @@ def _step(bar: Any, what: str) -> None:
     bar.advance()
 
 
-def _law(path: str) -> dict[str, float]:
-    from streams.files.judged import read_truth
+def _truth(path: str, visits: Any) -> "Truth":
+    """The truth about the visits that are right; those that are not have none."""
+    from models.truth import Truth
+    from simulation.scoring import judge
+    from streams.files.judged import claims_of, read_truth
 
-    return {t.stop_id: t.law_s for t in read_truth(path) if t.stop_id is not None and t.law_s is not None}
+    right = judge(claims_of(visits), list(read_truth(path))).right
+    return Truth(
+        law_s={claim.visit_id: row.law_s for claim, row in right if row.law_s is not None},
+        true_s={claim.visit_id: row.departed_s - row.arrived_s for claim, row in right},
+    )
 
 
 def _config(address: str, windows: int, days: int, prices: Any) -> "EvaluationConfig":
@@ -102,6 +118,13 @@ def _print(report: dict[str, Any]) -> None:
         for row in report["errors"]
     ]
     learning.show(("predictor", "MAE", "median", "bias"), rows)
+    labels = report["labels"]
+    if labels["visits"]:
+        true = {row["predictor"]: row["true_mae_s"] for row in report["errors"]}
+        click.echo(
+            f"\nDetected times are off by {labels['mae_s']:.1f} s. Against true times: model "
+            f"{true['model']:.1f} s, a predictor that knows the law {true['law']:.1f} s."
+        )
     p90 = next(row["found"] for row in report["coverage"] if row["what"] == "P90")
     click.echo(f"\nP90 covers {100 * p90:.1f} % of visits.")
     routes = report["routes"]

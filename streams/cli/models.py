@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from models.registry import Entry
 
 
-@click.group()
+EXAMPLES = """\b
+Examples:
+  servicetime models list
+  servicetime models show challenger
+  servicetime models promote 3
+  servicetime models rollback --registry http://mlflow:5000
+"""
+
+
+@click.group(epilog=EXAMPLES)
 def command() -> None:
     """List, show, promote and roll back models."""
 

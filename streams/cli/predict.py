@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from models.scoring import Scorer
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  servicetime predict --table table --routes tomorrow.jsonl --fences customers.geojson --out predictions.jsonl
+  servicetime predict --table table --routes r.jsonl --fences f.geojson --weather w.jsonl --out - | jq .p90_s
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @learning.table()
 @options.routes(required=True)
 @options.fences(required=True)

@@ -6,8 +6,15 @@ import click
 
 from streams.cli import learning, options
 
+EXAMPLES = """\b
+Examples:
+  servicetime table versions --table table
+  servicetime table quarantine --table table --json
+  servicetime table compact --table table --keep-hours 720
+"""
 
-@click.group()
+
+@click.group(epilog=EXAMPLES)
 def command() -> None:
     """Look after the training table: its versions, what was refused, its files."""
 

@@ -19,7 +19,15 @@ PREDICTORS = {
 }
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  servicetime replay --pings p.jsonl.gz --fences f.geojson --routes r.jsonl --out visits.jsonl --table table
+  servicetime train --table table --trials 50 --country DE-BY --time-zone Europe/Berlin
+  servicetime train --table table --table-version 12 --registry http://mlflow:5000 --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @learning.table()
 @click.option(
     "--table-version", type=click.IntRange(0), help="Learn from the table as it was then.  [default: newest]"

@@ -1,7 +1,7 @@
 """Reads what detection is judged by: service-time records of any program, and the truth of a simulation."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,6 +10,9 @@ from geofence.times import parse_time
 from simulation.scoring import Claim, Served
 from streams.files.records import each_line
 from streams.records.reasons import read
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Time = str | int | float
 
@@ -51,6 +54,25 @@ _truth_line: Final = msgspec.json.Decoder(TruthLine).decode
 def read_claims(path: str) -> Iterator[Claim]:
     """The records of a `service-times` file, all revisions. UnreadableInput names file, line and field."""
     return each_line(path, decode_claim)
+
+
+def claims_of(visits: "pd.DataFrame") -> list[Claim]:
+    """Rows of the training table as the scorer knows them."""
+    stops = visits["stop_id"].astype(object).where(visits["stop_id"].notna(), None)
+    arrived, departed = (
+        visits[name].to_numpy(dtype="datetime64[ms]").astype("int64") / 1000
+        for name in ("arrived_at", "departed_at")
+    )
+    columns = (
+        visits["visit_id"],
+        visits["driver_id"],
+        visits["customer_id"],
+        stops,
+        arrived.tolist(),
+        departed.tolist(),
+        visits["service_time_s"].tolist(),
+    )
+    return [Claim(*values) for values in zip(*columns, strict=True)]
 
 
 def read_truth(path: str) -> Iterator[Served]:
