@@ -1,6 +1,6 @@
 """How far a driver's data has come, told by several pings together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 AGREEING: Final = 6
@@ -18,17 +18,10 @@ class Clock:
     It follows from the set of pings alone and never goes back; with too few pings it has not begun.
     """
 
-    __slots__ = ("_newest",)
+    __slots__ = ("_newest", "ms")
 
     def __init__(self, newest: Iterable[int] = ()) -> None:
-        self._newest = sorted(set(newest))[-AGREEING:]
-
-    @property
-    def ms(self) -> int:
-        """The time reached."""
-        if len(self._newest) < AGREEING:
-            return NEVER_MS
-        return min(self._newest[-1], self._newest[0] + AHEAD_MS)
+        self._set(sorted(set(newest)))
 
     @property
     def newest_ms(self) -> int:
@@ -49,4 +42,13 @@ class Clock:
             if ts_ms <= oldest or len(seen) > AGREEING:
                 break
             found.add(ts_ms)
-        self._newest = sorted(found)[-AGREEING:]
+        self._set(sorted(found))
+
+    def go_on(self, later: Sequence[int]) -> None:
+        """Note times of pings in ascending order, all of them later than any before."""
+        self._set(self._newest + list(later[-AGREEING:]))
+
+    def _set(self, times: list[int]) -> None:
+        newest = self._newest = times[-AGREEING:]
+        self.ms: int = NEVER_MS if len(newest) < AGREEING else min(newest[-1], newest[0] + AHEAD_MS)
+        """The time reached."""

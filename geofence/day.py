@@ -52,6 +52,15 @@ class Day:
         device_ms = self.device.events[-1].ts_ms
         return max(self.track.last_ms, device_ms) if len(self.track) else device_ms
 
+    def goes_on(self, first_ms: int, last_ms: int, gap_ms: int) -> bool:
+        """Whether pings between two times come after all of this day, with nothing worked through again."""
+        if not len(self.track) or self.finished:
+            return False
+        if self.shift is not None and first_ms <= self.shift.until_ms:
+            return False
+        newest_ms = self.last_ms
+        return newest_ms < first_ms < newest_ms + gap_ms and last_ms < self.first_ms + DAY_LASTS_MS
+
     def put(self, rows: Rows) -> int:
         """Take pings in; returns how many of them were duplicates."""
         ended_ms = self._ended_ms()

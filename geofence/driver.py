@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from geofence.clock import AHEAD_MS, NEVER_MS, Clock
+from geofence.clock import AGREEING, AHEAD_MS, NEVER_MS, Clock
 from geofence.day import Day, home_of, regrouped
 from geofence.device import DeviceEvent
 from geofence.events import Output
@@ -88,6 +88,26 @@ class Driver:
         told = any(t.fence_id == fence_id and not t.retracted for t in self.teller.told.values())
         return told or any(d.shift is None and fence is not None and d.meets(fence) for d in self.days)
 
+    def follow(self, rows: Rows) -> bool:
+        """Take in pings that only add to the day under way, as almost all do; False, undone, if they do not.
+
+        Times ascend, with no silence between them that would end a day.
+        """
+        day = self.days[-1] if self.days else None
+        first_ms, last_ms = int(rows[0, 0]), int(rows[-1, 0])
+        if (
+            day is None
+            or first_ms <= self.clock.newest_ms
+            or not day.goes_on(first_ms, last_ms, self._gap_ms)
+        ):
+            return False
+        if max(last_ms, self.device_ms - self._kept_ms) - self._kept_ms > first_ms:
+            return False
+        self.clock.go_on([int(ms) for ms in rows[-AGREEING:, 0].tolist()] if len(rows) > 1 else (last_ms,))
+        day.track.extend(rows)
+        self._due_ms = NEVER_MS if day.shift is None else min(self._due_ms, tick_of(first_ms))
+        return True
+
     def take(self, rows: Rows) -> Taken:
         """Take pings in (columns of `Track`, in the order they came); returns how each ended."""
         worked_ms = self.note_worked()
@@ -154,7 +174,8 @@ class Driver:
 
     def _overall_ms(self) -> int:
         """The time reached by the pings; device events are apart, ahead by what is kept at most."""
-        return max(self.clock.ms, self.device_ms - self._kept_ms)
+        ms, device_ms = self.clock.ms, self.device_ms - self._kept_ms
+        return ms if ms > device_ms else device_ms
 
     def _limit_ms(self, day: Day | None) -> int:
         """Steps of a day before this time are due."""

@@ -1,6 +1,6 @@
 """Detection for many drivers: pings, fences, routes and device events in; records and events out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
+from geofence.track import Rows
 
 __all__ = ["Counters", "Engine", "StateDelta"]
 
@@ -69,12 +70,18 @@ class Engine:
     def feed(self, pings: PingBatch) -> list[Output]:
         """Take pings in, in any order; returns what has settled."""
         outputs: list[Output] = []
-        for driver_id, rows in _by_driver(pings):
+        if not len(pings):
+            return outputs
+        for driver_id, rows, steady in _by_driver(pings, 1000 * self.rules.shift_gap_s):
             driver = self._driver(driver_id)
-            taken = driver.take(rows)
-            self.counters.add(taken)
-            if taken.used:
+            if steady and driver.follow(rows):
+                self.counters.used += len(rows)
                 self._dirty.add(driver_id)
+            else:
+                taken = driver.take(rows)
+                self.counters.add(taken)
+                if taken.used:
+                    self._dirty.add(driver_id)
             if driver.due():
                 outputs += driver.work()
                 self._dirty.add(driver_id)
@@ -167,13 +174,23 @@ class Engine:
         return driver
 
 
-def _by_driver(pings: PingBatch) -> Iterable[tuple[str, "np.ndarray[tuple[int, int], np.dtype[np.float64]]"]]:
-    """The pings of each driver as rows of a track, drivers in order of first appearance."""
+def _by_driver(pings: PingBatch, gap_ms: float) -> Iterator[tuple[str, Rows, bool]]:
+    """The pings of each driver as rows of a track, drivers in order of first appearance.
+
+    And whether their times ascend without a silence as long as that.
+    """
     rows = np.empty((len(pings), COLUMNS))
     rows[:, 0], rows[:, 1], rows[:, 2] = pings.ts_ms, pings.lat, pings.lon
     rows[:, 3], rows[:, 4] = pings.accuracy_m, pings.speed_mps
-    places: dict[str, list[int]] = {}
-    for i, driver_id in enumerate(pings.driver_ids):
-        places.setdefault(driver_id, []).append(i)
-    for driver_id, at in places.items():
-        yield driver_id, rows[at]
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(d, len(numbers)) for d in pings.driver_ids], dtype=np.int32)
+    order = np.argsort(codes, kind="stable")
+    rows, codes = rows[order], codes[order]
+    begins = np.searchsorted(codes, np.arange(len(numbers) + 1))
+    later = np.diff(rows[:, 0], prepend=0.0)
+    apart = (later <= 0) | (later >= gap_ms)
+    apart[begins[:-1]] = False
+    steady = ~np.logical_or.reduceat(apart, begins[:-1])
+    bounds = begins.tolist()
+    for n, (driver_id, goes_on) in enumerate(zip(numbers, steady.tolist(), strict=True)):
+        yield driver_id, rows[bounds[n] : bounds[n + 1]], goes_on
