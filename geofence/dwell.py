@@ -12,8 +12,8 @@ from scipy.special import stdtr
 
 PRIOR_MEAN: Final = log(140.0)
 PRIOR_MEAN_WEIGHT: Final = 0.7  # services that the prior mean counts for
-PRIOR_SHAPE: Final = 2.5
-PRIOR_VARIANCE: Final = 0.16
+PRIOR_SHAPE: Final = 5.0
+PRIOR_VARIANCE: Final = 0.12
 SHORTEST_S: Final = 5.0
 
 

@@ -11,7 +11,7 @@ from geofence.rules import Rules
 from geofence.standstills import Standstill
 
 BACKGROUND: Final = log(1 / 250.0**2)  # a standstill that serves nobody may be anywhere
-PARK_SD_M: Final = 22.0  # a parked van about the geocoded door
+PARK_SD_M: Final = 18.0  # a parked van about the geocoded door
 WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong
 WRONG_SHARE: Final = 0.12
 

@@ -1,7 +1,8 @@
-"""Whose door the driver walked to while the van stood: how well customers explain the fixes, in what order.
+"""Whose door the driver walked to while the van stood, and when one customer's part ended and the next began.
 
 Every fix is taken at the van or at the door of the customer being served. One standing may serve several, one
-after the other; the best moments of change are found by dynamic programming over the fixes.
+after the other: the moments of change follow from how long the orders should take, from which door is nearer
+to the fixes, and from when the driver was back at the van.
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,14 @@ ELSEWHERE_SD_M: Final = 35.0  # a driver who serves nobody may be anywhere near
 NOWHERE: Final = 1e-6  # density of a fix that nothing explains
 CORRELATED_S: Final = 25.0  # fixes closer than this tell the same
 MOST_WEIGHT: Final = 2.0  # independent looks at one door at most: its geocode is wrong once for all
-LENGTH_LOG_SD: Final = 0.7  # how the lengths of services served together vary
-SHORTEST_S: Final = 15.0
+LENGTH_LOG_SD: Final = 0.35  # how the lengths of services vary beside what their orders need
+MOMENTS: Final = 25  # moments of change that are looked at
+NEAR_SD_M: Final = 3.0  # the driver at the van, beside noise
+RINGS_M: Final = (10.0, 18.0, 30.0, 50.0)  # ... and away from it
+VAN_S: Final = 40.0  # mean time at the van ...
+AWAY_S: Final = 120.0  # ... and away from it
+ON_THE_WAY: Final = 0.1  # share of changes without a return to the van
+IMPOSSIBLE: Final = -1e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +57,36 @@ class Walk:
     _splits: dict[tuple[Any, ...], Split] = field(default_factory=dict)
 
     def split(self, doors: Sequence[tuple[float, float, float]], needs: Sequence[float]) -> Split:
-        """The best way to serve these doors (x, y, spread in metres) in this order.
+        """How well serving these doors (x, y, spread in metres) in this order explains the fixes, and when.
 
         `needs` are the relative lengths that the services are expected to take.
         """
-        if len(self.t) == 0:
-            return Split(0.0, tuple(n / sum(needs) for n in needs))
+        share = np.asarray(needs, dtype=np.float64) / sum(needs)
+        if len(self.t) == 0 or (len(doors) > 1 and self.end_s - self.begin_s < len(doors)):
+            return Split(0.0, tuple(share.tolist()))
         key = (*doors, *needs)
         found = self._splits.get(key)
         if found is None:
-            gains = np.stack([self._gain(d) for d in doors])
-            weights = self._weights()
-            share = np.asarray(needs, dtype=np.float64) / sum(needs)
-            score, changes = _best_split(self.t, gains, weights, share, self.begin_s, self.end_s)
-            edges = [self.begin_s, *changes.tolist(), self.end_s]
-            whole = max(self.end_s - self.begin_s, 1e-3)
-            found = Split(float(score), tuple((b - a) / whole for a, b in pairwise(edges)))
+            found = self._single(doors[0]) if len(doors) == 1 else self._several(doors, share)
             self._splits[key] = found
         return found
+
+    def _single(self, door: tuple[float, float, float]) -> Split:
+        weights = self._weights()
+        whole = float(weights.sum())
+        return Split(float(weights @ self._gain(door)) * min(1.0, MOST_WEIGHT / whole), (1.0,))
+
+    def _several(self, doors: Sequence[tuple[float, float, float]], share: Floats) -> Split:
+        grid = np.linspace(self.begin_s, self.end_s, MOMENTS)
+        weights = self._weights()
+        edges = np.concatenate([[self.begin_s], 0.5 * (self.t[1:] + self.t[:-1]), [self.end_s]])
+        gains = np.stack([np.interp(grid, edges, _summed(weights * self._gain(d))) for d in doors])
+        weight = np.interp(grid, edges, _summed(weights))
+        van = _at_van(self.t, self.x, self.y, weights, self.park[0], self.park[1], self.noise_m)
+        score, chances = _one_by_one(grid, gains, weight, np.interp(grid, self.t, van), share)
+        cuts = [self.begin_s, *(chances @ grid).tolist(), self.end_s]
+        whole = max(self.end_s - self.begin_s, 1e-3)
+        return Split(float(score), tuple((b - a) / whole for a, b in pairwise(cuts)))
 
     def _gain(self, door: tuple[float, float, float]) -> Floats:
         """Log likelihood ratio of each fix: serving this door against nobody."""
@@ -80,6 +99,10 @@ class Walk:
     def _weights(self) -> Floats:
         edges = np.concatenate([[self.begin_s], 0.5 * (self.t[1:] + self.t[:-1]), [self.end_s]])
         return np.clip(np.diff(edges), 0.1, CORRELATED_S) / CORRELATED_S
+
+
+def _summed(values: Floats) -> Floats:
+    return np.concatenate([np.zeros(1), np.cumsum(values)])
 
 
 @njit(cache=True)
@@ -106,48 +129,111 @@ def _gain(
 
 
 @njit(cache=True)
-def _length_score(seconds: float, expected_s: float) -> float:
-    if seconds < SHORTEST_S:
-        return -6.0
-    return -0.5 * (np.log(seconds / expected_s) / LENGTH_LOG_SD) ** 2
+def _later(p: float, seconds: float) -> float:
+    """Chance of being at the van after so many seconds."""
+    rest = VAN_S / (VAN_S + AWAY_S)
+    return rest + (p - rest) * np.exp(-(1 / VAN_S + 1 / AWAY_S) * seconds)
 
 
 @njit(cache=True)
-def _best_split(
-    t: Floats, gains: Floats, weights: Floats, share: Floats, begin_s: float, end_s: float
-) -> Any:
-    """Score and moments of change of the best split into consecutive parts, one a row of `gains`."""
-    members, n = gains.shape
-    sums = np.zeros((members, n + 1))
-    for m in range(members):
-        for k in range(n):
-            sums[m, k + 1] = sums[m, k] + weights[k] * gains[m, k]
-    weight = np.zeros(n + 1)
+def _at_van(t: Floats, x: Floats, y: Floats, weights: Floats, px: float, py: float, noise_m: float) -> Floats:
+    """Chance that the driver was at the van at each fix: a hidden Markov chain (Rabiner 1989)."""
+    n = len(t)
+    sd = sqrt(NEAR_SD_M**2 + noise_m**2)
+    here, away, chance = np.empty(n), np.empty(n), np.empty(n)
     for k in range(n):
-        weight[k + 1] = weight[k] + weights[k]
-    edge = np.empty(n + 1)
-    edge[0], edge[n] = begin_s, end_s
-    for k in range(1, n):
-        edge[k] = 0.5 * (t[k - 1] + t[k])
-    best = np.full((members + 1, n + 1), -1e18)
-    back = np.zeros((members + 1, n + 1), np.int64)
-    best[0, 0] = 0.0
+        r = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
+        ring = 0.0
+        for radius in RINGS_M:
+            z = (r - radius) / sd
+            ring += 0.25 * np.exp(-0.5 * z * z) / (2 * np.pi * radius * sd * 2.5066)
+        here[k] = (_normal(r * r, sd) + NOWHERE) ** weights[k]
+        away[k] = (ring + NOWHERE) ** weights[k]
+    p = 0.8
+    for k in range(n):
+        if k > 0:
+            p = _later(p, t[k] - t[k - 1])
+        p = p * here[k] / (p * here[k] + (1 - p) * away[k])
+        chance[k] = p
+    b_here, b_away = 0.8, 0.2
+    for k in range(n - 1, -1, -1):
+        if k < n - 1:
+            stay, back = _later(1.0, t[k + 1] - t[k]), _later(0.0, t[k + 1] - t[k])
+            h, a = b_here * here[k + 1], b_away * away[k + 1]
+            b_here, b_away = stay * h + (1 - stay) * a, back * h + (1 - back) * a
+            whole = b_here + b_away
+            b_here, b_away = b_here / whole, b_away / whole
+        p = chance[k] * b_here
+        chance[k] = p / (p + (1 - chance[k]) * b_away)
+    return chance
+
+
+@njit(cache=True)
+def _forward(score: Floats) -> Floats:
+    """Log sums over all ways to get, member by member, from the first moment to each."""
+    members, n, _ = score.shape
+    ahead = np.full((members + 1, n), IMPOSSIBLE)
+    ahead[0, 0] = 0.0
     for m in range(members):
-        last = m == members - 1
-        for k in range(n if last else 1, n + 1):
-            for j in range(k + 1):
-                if best[m, j] < -1e17:
-                    continue
+        for k in range(1, n):
+            top = IMPOSSIBLE
+            for j in range(k):
+                top = max(top, ahead[m, j] + score[m, j, k])
+            if top > 0.9 * IMPOSSIBLE:
+                total = 0.0
+                for j in range(k):
+                    total += np.exp(ahead[m, j] + score[m, j, k] - top)
+                ahead[m + 1, k] = top + np.log(total)
+    return ahead
+
+
+@njit(cache=True)
+def _backward(score: Floats) -> Floats:
+    """Log sums over all ways to get from each moment to the last."""
+    members, n, _ = score.shape
+    behind = np.full((members + 1, n), IMPOSSIBLE)
+    behind[members, n - 1] = 0.0
+    for m in range(members - 1, -1, -1):
+        for j in range(n - 1):
+            top = IMPOSSIBLE
+            for k in range(j + 1, n):
+                top = max(top, behind[m + 1, k] + score[m, j, k])
+            if top > 0.9 * IMPOSSIBLE:
+                total = 0.0
+                for k in range(j + 1, n):
+                    total += np.exp(behind[m + 1, k] + score[m, j, k] - top)
+                behind[m, j] = top + np.log(total)
+    return behind
+
+
+@njit(cache=True)
+def _one_by_one(grid: Floats, gains: Floats, weight: Floats, van: Floats, share: Floats) -> Any:
+    """Customers served one after another: log likelihood ratio, and where the changes are.
+
+    `gains` (a row each) and `weight` are sums up to each moment of the grid, `van` the chance of being at
+    the van there. A change is likely where the driver was at the van. Sums over all moments of change;
+    returns the score and the chance of each change (a row each) at each moment.
+    """
+    members, n = gains.shape
+    whole = grid[n - 1] - grid[0]
+    mean = np.mean(van)
+    length = np.full((members, n, n), IMPOSSIBLE)
+    score = np.full((members, n, n), IMPOSSIBLE)
+    for m in range(members):
+        for k in range(1, n):
+            if (k == n - 1) != (m == members - 1):
+                continue
+            change = 0.0
+            if m < members - 1:
+                change = np.log(ON_THE_WAY + (1 - ON_THE_WAY) * van[k])
+                change -= np.log(ON_THE_WAY + (1 - ON_THE_WAY) * mean)
+            for j in range(k):
+                z = np.log(max(grid[k] - grid[j], 1e-3) / (share[m] * whole))
+                length[m, j, k] = -0.5 * (z / LENGTH_LOG_SD) ** 2 - z
                 w = weight[k] - weight[j]
-                gain = (sums[m, k] - sums[m, j]) * (min(1.0, MOST_WEIGHT / w) if w > 0 else 0.0)
-                if members > 1:
-                    gain += _length_score(edge[k] - edge[j], share[m] * (end_s - begin_s))
-                if best[m, j] + gain > best[m + 1, k]:
-                    best[m + 1, k] = best[m, j] + gain
-                    back[m + 1, k] = j
-    changes = np.empty(members - 1)
-    k = n
-    for m in range(members, 1, -1):
-        k = back[m, k]
-        changes[m - 2] = edge[k]
-    return best[members, n], changes
+                gain = (gains[m, k] - gains[m, j]) * (min(1.0, MOST_WEIGHT / w) if w > 0 else 0.0)
+                score[m, j, k] = length[m, j, k] + gain + change
+    ahead, behind = _forward(score), _backward(score)
+    total = ahead[members, n - 1]
+    chances = np.exp(ahead[1:members] + behind[1:members] - total)
+    return total - _forward(length)[members, n - 1], chances
