@@ -1,9 +1,21 @@
 """How much of a day has been persisted already."""
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, NamedTuple
 
 CHUNK_ROWS: Final = 512
+
+MERGED: Final = 8
+"""So many tail chunks of one level become one of the next."""
+
+
+class Tail(NamedTuple):
+    """A tail chunk that counts: where its rows begin, its number among the day's tails, its level."""
+
+    first_row: int
+    number: int
+    level: int
 
 
 @dataclass(slots=True)
@@ -12,8 +24,8 @@ class Saved:
 
     full: int = 0  # leading full chunks
     rows: int = 0  # leading rows
-    tails: int = 0  # tail numbers in use
-    most_tails: int = 0  # ... that ever were
+    tails: list[Tail] = field(default_factory=list)  # after the full chunks, in the order of their rows
+    most_tails: int = 0  # tail numbers ever used
     epoch: int = 0
     device: bool = True  # nothing new among the device events
 
@@ -22,5 +34,18 @@ class Saved:
         if row < self.rows:
             self.full = min(self.full, row // CHUNK_ROWS)
             self.rows = self.full * CHUNK_ROWS
-            self.tails = 0
+            self.tails.clear()
             self.epoch += 1
+
+    def next_tail(self) -> Tail:
+        """Where the rows not saved yet go, with those of the tails that it takes in, which are dropped."""
+        first_row, level = self.rows, 0
+        while len(self.tails) >= MERGED - 1 and self.tails[1 - MERGED].level == level:
+            first_row = self.tails[1 - MERGED].first_row
+            del self.tails[1 - MERGED :]
+            level += 1
+        taken = {tail.number for tail in self.tails}
+        tail = Tail(first_row, next(n for n in count() if n not in taken), level)
+        self.tails.append(tail)
+        self.most_tails = max(self.most_tails, tail.number + 1)
+        return tail

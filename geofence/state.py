@@ -1,8 +1,9 @@
 """What of a driver is persisted, and how it comes back: pings and device events kept, what was told, routes.
 
-Everything else follows from these. Pings go out as small tail chunks, one a call, and are joined into full
-chunks, which are written once. A tail chunk's number is used again after that; its epoch and first row tell
-whether it still counts.
+Everything else follows from these. Pings go out as small tail chunks, one a call; every eighth takes in the
+seven before it, and so on in levels, so that there are few at any time and each ping is written few times
+over (a log-structured merge, O'Neil et al. 1996). In the end they are full chunks, written once. The number
+of a tail chunk is used again when it has been taken in; its epoch and first row tell whether it still counts.
 """
 
 import zlib
@@ -19,7 +20,7 @@ from geofence.day import Day
 from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.routes import Route
-from geofence.saved import CHUNK_ROWS
+from geofence.saved import CHUNK_ROWS, Tail
 from geofence.telling import Told
 from geofence.track import Rows
 
@@ -36,6 +37,7 @@ class _Chunk(msgspec.Struct, array_like=True):
     epoch: int
     first_row: int
     rows: bytes
+    level: int = 0
 
 
 class _DayHead(msgspec.Struct, array_like=True):
@@ -134,13 +136,15 @@ def _save_rows(day: Day, found: StateDelta) -> None:
         rows = track.matrix(k * CHUNK_ROWS, (k + 1) * CHUNK_ROWS)
         found.chunks[base + k] = _pack(_Chunk(0, k * CHUNK_ROWS, _squeeze(rows)))
     if full > saved.full:
-        saved.full, saved.tails = full, 0
+        saved.full = full
+        saved.tails.clear()
         saved.rows = full * CHUNK_ROWS
     if len(track) > saved.rows:
-        rows = track.matrix(saved.rows)
-        found.chunks[base + TAILS + saved.tails] = _pack(_Chunk(saved.epoch, saved.rows, rows.tobytes()))
-        saved.tails += 1
-        saved.most_tails = max(saved.most_tails, saved.tails)
+        tail = saved.next_tail()
+        tail_rows = track.matrix(tail.first_row).tobytes()
+        found.chunks[base + TAILS + tail.number] = _pack(
+            _Chunk(saved.epoch, tail.first_row, tail_rows, tail.level)
+        )
         saved.rows = len(track)
 
 
@@ -151,13 +155,14 @@ def _load_rows(day: Day, epoch: int, chunks: Mapping[int, bytes]) -> None:
         day.track.extend(_spread(_unpack(chunks[base + k]).rows))
         k += 1
     day.saved.full, day.saved.epoch = k, epoch
-    tails = {n: _unpack(v) for n, v in chunks.items() if base + TAILS <= n < base + DEVICE}
-    for tail in sorted(tails.values(), key=lambda c: c.first_row):
+    first = base + TAILS
+    tails = [(n - first, _unpack(v)) for n, v in chunks.items() if first <= n < base + DEVICE]
+    for number, tail in sorted(tails, key=lambda t: (t[1].first_row, -len(t[1].rows))):
         if tail.epoch == epoch and tail.first_row == len(day.track):
             day.track.extend(np.frombuffer(tail.rows).reshape(-1, COLUMNS))
-            day.saved.tails += 1
+            day.saved.tails.append(Tail(tail.first_row, number, tail.level))
     day.saved.rows = len(day.track)
-    day.saved.most_tails = max((n - base - TAILS + 1 for n in tails), default=0)
+    day.saved.most_tails = max((number + 1 for number, _ in tails), default=0)
 
 
 def _save_device(day: Day, found: StateDelta) -> None:

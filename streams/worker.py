@@ -10,6 +10,7 @@ from typing import Final
 import faust
 
 from streams.app import Worker
+from streams.memory import collect_rarely
 from streams.metrics import WebServer
 from streams.settings import Settings
 from streams.supervision import Parent
@@ -63,6 +64,7 @@ async def _run(settings: Settings, supervised: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     log.info("Gets detection ready, which takes a while the first time")
     await asyncio.to_thread(warm_up)
+    collect_rarely()
     worker = Worker(settings)
     web = None
     if settings.web_port is not None:

@@ -50,6 +50,21 @@ def test_a_checkpoint_writes_little_more_than_the_new_pings():
     assert all(len(sizes) == 1 for sizes in tails)
 
 
+def test_there_are_few_tails_however_many_checkpoints_and_each_ping_is_written_few_times():
+    engine, store = engine_of(FENCES), Store()
+    pings = batch(long_track().pings[:500])
+    sizes: list[int] = []
+    for part in cut(pings, range(1, 500)):
+        engine.feed(part)
+        delta = engine.take_dirty()
+        sizes += [len(v) for d in delta.values() for v in d.chunks.values() if v]
+        store.apply(delta)
+    assert len(sizes) == 500
+    assert len(store.drivers["d"][1]) <= 3 * 8
+    assert sum(sizes) < 500 * 40 * 4
+    assert matrices(store.revive(FenceSet(FENCES))) == matrices(engine)
+
+
 def test_full_chunks_are_written_once_and_squeezed():
     engine, store = engine_of(FENCES), Store()
     full: list[int] = []

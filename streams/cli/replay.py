@@ -56,8 +56,10 @@ def command(
     missing or damaged ends the replay, and leaves no output.
     """
     from streams.cli.progress import progress
+    from streams.memory import collect_rarely
     from streams.replay import Inputs, Outputs, replay
 
+    collect_rarely()
     inputs = Inputs(pings, fences, routes, weather, device_events, driver)
     with progress(inputs.size(), "Replaying") as bar:
         summary = replay(inputs, Outputs(out, events, rejects, table), rules, bar.advance)
