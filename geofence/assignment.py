@@ -17,6 +17,7 @@ from geofence.dwell import Habit
 from geofence.evidence import BACKGROUND, Candidate, idle_dwell
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
+from geofence.walk import Change as Fraction
 from geofence.walk import Walk
 
 BEAM: Final = 12
@@ -59,6 +60,14 @@ class Target(NamedTuple):
     planned: PlannedStop | None
 
 
+class Change(NamedTuple):
+    """When a customer's part of a standing ended and the next one's began, and between which times."""
+
+    at_ms: int
+    low_ms: int
+    high_ms: int
+
+
 class Decision(NamedTuple):
     """One standstill's place in a hypothesis; `resumes`: it goes on with the visit before."""
 
@@ -66,14 +75,14 @@ class Decision(NamedTuple):
     number: int  # of the standstill
     targets: tuple[Target, ...]
     resumes: bool
-    shares: tuple[float, ...]  # of the time, one a target
+    changes: tuple[Change, ...]  # from each target to the next: estimate and bounds, milliseconds
 
 
 class _Group(NamedTuple):
     """Customers that one standstill may have served together, in the order of the plan."""
 
     targets: tuple[Target, ...]
-    shares: tuple[float, ...]
+    changes: tuple[Fraction, ...]
     place: float
     need: float  # of the orders, in average ones
     seconds: float
@@ -277,7 +286,7 @@ class Assigner:
         doors = tuple(c.middle for c in members)
         shared = sum(log(_share_chance(a, b)) for a, b in pairwise(doors))
         shared += sum(SHARED_UNPLANNED for t in targets[1:] if t.planned is None)
-        return _Group(targets, split.shares, parked + split.score, need, seconds, needed_s, doors, shared)
+        return _Group(targets, split.changes, parked + split.score, need, seconds, needed_s, doors, shared)
 
     def _extend(self, old: _Hypothesis, standstill: Standstill, groups: Sequence[_Group]) -> list[_Growth]:
         """Every way in which a hypothesis may go on, with its score."""
@@ -361,10 +370,11 @@ def _grow(growth: _Growth, number: int, standstill: Standstill, driven_m: float)
     if growth.resumes:
         assert old.decision is not None
         before_s = (old.until_ms - old.since_ms) / 1000
-        shares = group.shares if group.seconds > before_s else old.decision.shares
+        longer = group.seconds > before_s
+        changes = _changes(group, standstill) if longer else old.decision.changes
         return old._replace(
             score=growth.score,
-            decision=Decision(old.decision, number, group.targets, True, shares),
+            decision=Decision(old.decision, number, group.targets, True, changes),
             until_ms=standstill.departed_ms,
             dwell=growth.dwell,
             place=growth.place,
@@ -381,7 +391,7 @@ def _grow(growth: _Growth, number: int, standstill: Standstill, driven_m: float)
         score=growth.score,
         served=served,
         last=last,
-        decision=Decision(old.decision, number, group.targets, False, group.shares),
+        decision=Decision(old.decision, number, group.targets, False, _changes(group, standstill)),
         customers=old.customers | {t.customer_id for t in group.targets},
         since_ms=standstill.arrived_ms,
         until_ms=standstill.departed_ms,
@@ -394,6 +404,11 @@ def _grow(growth: _Growth, number: int, standstill: Standstill, driven_m: float)
         door=group.doors[-1],
         pending=pending,
     )
+
+
+def _changes(group: _Group, standstill: Standstill) -> tuple[Change, ...]:
+    begin, whole = standstill.arrived_ms, standstill.departed_ms - standstill.arrived_ms
+    return tuple(Change(*(begin + round(whole * f) for f in change)) for change in group.changes)
 
 
 def _habit(old: _Hypothesis) -> Habit:

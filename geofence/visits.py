@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from geofence.assignment import Assigner, Belief, Decision, Target
+from geofence.assignment import Assigner, Belief, Change, Decision, Target
 from geofence.events import (
     FenceEvent,
     FenceEventType,
@@ -47,7 +47,7 @@ class Visit:
 
     targets: tuple[Target, ...]
     parts: list[int]
-    shares: tuple[float, ...]
+    changes: tuple[Change, ...]  # from each target to the next
 
 
 class _Made(NamedTuple):
@@ -63,9 +63,9 @@ def group(decisions: Iterable[Decision]) -> list[Visit]:
     for decision in decisions:
         if decision.resumes and visits:
             visits[-1].parts.append(decision.number)
-            visits[-1].shares = decision.shares
+            visits[-1].changes = decision.changes
         else:
-            visits.append(Visit(decision.targets, [decision.number], decision.shares))
+            visits.append(Visit(decision.targets, [decision.number], decision.changes))
     return visits
 
 
@@ -175,7 +175,7 @@ class Reporter:
         """The records of a visit: the very same ones while nothing that they depend on has changed."""
         longest = max(visit.parts, key=lambda i: _length_ms(self._stays[i].standstill))
         belief = assigner.beliefs.get(longest, NOBODY)
-        depends_on = visit.targets, tuple(visit.parts), visit.shares, ids, belief, furthest
+        depends_on = visit.targets, tuple(visit.parts), visit.changes, ids, belief, furthest
         made = self._made.get(visit.parts[0])
         if made is None or made.depends_on != depends_on:
             made = _Made(depends_on, self._records(visit, belief, ids, furthest))
@@ -191,10 +191,33 @@ class Reporter:
             return []
         made = []
         for n, target in enumerate(visit.targets):
-            record = self._record(ids[n], target, stays, belief, visit.targets, visit.shares[n], furthest)
+            record = self._record(ids[n], target, stays, belief, visit.targets, furthest)
+            record = self._own_part(record, visit.changes, n)
             shared = tuple(i for i in ids if i != ids[n])
             made.append(_with_shared(record, shared, method))
         return made
+
+    def _own_part(self, record: ServiceTime, changes: Sequence[Change], n: int) -> ServiceTime:
+        """The record with the own times of the nth of several customers served one after another."""
+        if n > 0:
+            change = changes[n - 1]
+            record = replace(
+                record,
+                arrived_ms=change.at_ms,
+                arrived_between_ms=(change.low_ms, change.high_ms),
+                parking_search_s=0.0,
+                service_time_s=round((record.departed_ms - change.at_ms) / 1000, 3),
+            )
+        if n < len(changes):
+            change = changes[n]
+            later_ms = record.departed_ms - change.at_ms
+            record = replace(
+                record,
+                departed_ms=change.at_ms,
+                departed_between_ms=(change.low_ms, change.high_ms),
+                service_time_s=round(record.service_time_s - later_ms / 1000, 3),
+            )
+        return record
 
     def _share_method(self, visit: Visit, stays: Sequence[Stay]) -> str | None:
         if len(visit.targets) == 1:
@@ -215,7 +238,6 @@ class Reporter:
         stays: Sequence[Stay],
         belief: Belief,
         targets: Sequence[Target],
-        share: float,
         furthest: int,
     ) -> ServiceTime:
         first, last = stays[0].standstill, stays[-1].standstill
@@ -234,7 +256,7 @@ class Reporter:
             stop_id=target.planned.stop.stop_id if target.planned else None,
             arrived_ms=first.arrived_ms,
             departed_ms=last.departed_ms,
-            service_time_s=round((last.departed_ms - start_ms) * share / 1000, 3),
+            service_time_s=round((last.departed_ms - start_ms) / 1000, 3),
             entered_ms=entered,
             exited_ms=at_last.exited_ms if at_last else None,
             parking_search_s=round(first.search_ms / 1000, 3),

@@ -7,7 +7,6 @@ to the fixes, and from when the driver was back at the van.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import sqrt
 from typing import Any, Final
 
@@ -31,15 +30,21 @@ RINGS_M: Final = (10.0, 18.0, 30.0, 50.0)  # ... and away from it
 VAN_S: Final = 40.0  # mean time at the van ...
 AWAY_S: Final = 120.0  # ... and away from it
 ON_THE_WAY: Final = 0.1  # share of changes without a return to the van
+BOUND_TAIL: Final = 0.01  # chance that a change lies beyond each of its bounds
+BOUND_SD: Final = 2.33  # the same in standard deviations
 IMPOSSIBLE: Final = -1e18
+
+
+Change = tuple[float, float, float]
+"""When one customer's part ends and the next begins: the estimate, and bounds; fractions of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How a standing is shared: log likelihood ratio against serving nobody, and the shares of its time."""
+    """How a standing is shared: log likelihood ratio against serving nobody, and the changes in between."""
 
     score: float
-    shares: tuple[float, ...]
+    changes: tuple[Change, ...]
 
 
 @dataclass(slots=True)
@@ -63,7 +68,7 @@ class Walk:
         """
         share = np.asarray(needs, dtype=np.float64) / sum(needs)
         if len(self.t) == 0 or (len(doors) > 1 and self.end_s - self.begin_s < len(doors)):
-            return Split(0.0, tuple(share.tolist()))
+            return Split(0.0, tuple(_by_need(share)))
         key = (*doors, *needs)
         found = self._splits.get(key)
         if found is None:
@@ -74,7 +79,7 @@ class Walk:
     def _single(self, door: tuple[float, float, float]) -> Split:
         weights = self._weights()
         whole = float(weights.sum())
-        return Split(float(weights @ self._gain(door)) * min(1.0, MOST_WEIGHT / whole), (1.0,))
+        return Split(float(weights @ self._gain(door)) * min(1.0, MOST_WEIGHT / whole), ())
 
     def _several(self, doors: Sequence[tuple[float, float, float]], share: Floats) -> Split:
         grid = np.linspace(self.begin_s, self.end_s, MOMENTS)
@@ -84,9 +89,7 @@ class Walk:
         weight = np.interp(grid, edges, _summed(weights))
         van = _at_van(self.t, self.x, self.y, weights, self.park[0], self.park[1], self.noise_m)
         score, chances = _one_by_one(grid, gains, weight, np.interp(grid, self.t, van), share)
-        cuts = [self.begin_s, *(chances @ grid).tolist(), self.end_s]
-        whole = max(self.end_s - self.begin_s, 1e-3)
-        return Split(float(score), tuple((b - a) / whole for a, b in pairwise(cuts)))
+        return Split(float(score), tuple(_change(row) for row in chances))
 
     def _gain(self, door: tuple[float, float, float]) -> Floats:
         """Log likelihood ratio of each fix: serving this door against nobody."""
@@ -99,6 +102,25 @@ class Walk:
     def _weights(self) -> Floats:
         edges = np.concatenate([[self.begin_s], 0.5 * (self.t[1:] + self.t[:-1]), [self.end_s]])
         return np.clip(np.diff(edges), 0.1, CORRELATED_S) / CORRELATED_S
+
+
+def _by_need(share: Floats) -> list[Change]:
+    """Changes where the fixes tell nothing: by what the orders need, with the spread of such services."""
+    found = []
+    for at in np.cumsum(share)[:-1].tolist():
+        spread = BOUND_SD * LENGTH_LOG_SD * sqrt(2) * at * (1 - at)
+        found.append((at, max(0.0, at - spread), min(1.0, at + spread)))
+    return found
+
+
+def _change(chances: Floats) -> Change:
+    """Mean and bounds of a change with those chances at moments evenly spread over the time."""
+    step = 1 / (MOMENTS - 1)
+    summed = np.cumsum(chances)
+    low = int(np.searchsorted(summed, BOUND_TAIL * summed[-1])) - 1
+    high = int(np.searchsorted(summed, (1 - BOUND_TAIL) * summed[-1])) + 1
+    at = float(chances @ np.arange(MOMENTS)) * step
+    return at, max(0.0, low * step), min(1.0, high * step)
 
 
 def _summed(values: Floats) -> Floats:

@@ -19,7 +19,7 @@ def target(customer_id: str, stop_id: str | None = None) -> Target:
 
 
 def decision(number: int, *customers: str, resumes: bool = False) -> Decision:
-    return Decision(None, number, tuple(target(c) for c in customers), resumes, (1.0,))
+    return Decision(None, number, tuple(target(c) for c in customers), resumes, ())
 
 
 def test_a_decision_that_resumes_adds_to_the_visit_before_it():
@@ -120,18 +120,32 @@ def test_a_gap_of_minutes_is_flagged():
     assert [r.flags for r in visits(track, [A])] == [("gap_bridged",)]
 
 
-def test_shares_of_one_standstill_add_up_and_name_each_other():
+def test_customers_served_from_one_standstill_have_their_own_parts_one_after_another():
     door = [circle("a", 2000, 6), circle("a2", 2000, -6)]
+    stops = (Stop("s1", "a", 1, None, Order(items=0)), Stop("s2", "a2", 2, None, Order(items=50)))
+    track = Drawn().stand(30).drive(2000).stand(400).drive(6000).stand(30)
+    a, a2 = visits(track, door, [Route("r", "d", START_MS, stops)])
+    assert (a.customer_id, a.shared_with) == ("a", (a2.visit_id,))
+    assert (a2.customer_id, a2.shared_with) == ("a2", (a.visit_id,))
+    assert a.departed_ms == a2.arrived_ms
+    assert a.departed_between_ms == a2.arrived_between_ms
+    assert a.arrived_ms < a.departed_between_ms[0] < a.departed_ms < a.departed_between_ms[1] < a2.departed_ms
+    assert a.service_time_s + a2.service_time_s == pytest.approx(400, abs=0.01)
+    assert a2.service_time_s > 2 * a.service_time_s  # its order needs three times as long
+    assert {a.share_method, a2.share_method} == {"by_order"}
+
+
+def test_a_driver_seen_back_at_the_van_between_two_doors_parts_the_time():
+    door = [circle("a", 2000, 25), circle("a2", 2000, -25)]
     stops = (Stop("s1", "a", 1, None, Order(items=20)), Stop("s2", "a2", 2, None, Order(items=20)))
-    found = visits(
-        Drawn().stand(30).drive(2000).stand(400).drive(6000).stand(30),
-        door,
-        [Route("r", "d", START_MS, stops)],
-    )
-    if len(found) == 2:
-        assert [r.shared_with for r in found] == [(found[1].visit_id,), (found[0].visit_id,)]
-        assert sum(r.service_time_s for r in found) == pytest.approx(400, abs=0.01)
-        assert {r.share_method for r in found} <= {"by_order", "walk"}
+    track = Drawn().stand(30).drive(2000).stand(15).walk(2000, 25, 130).stand(30)
+    track.walk(2000, -25, 230).stand(20).drive(6000).stand(30)
+    a, a2 = visits(track, door, [Route("r", "d", START_MS, stops)])
+    assert (a.customer_id, a2.customer_id) == ("a", "a2")
+    assert {a.share_method, a2.share_method} == {"walk"}
+    assert a.departed_ms == a2.arrived_ms
+    assert a.service_time_s == pytest.approx(160, abs=30)
+    assert a2.service_time_s == pytest.approx(265, abs=30)
 
 
 def test_every_standing_in_a_fence_ends_as_a_visit_or_as_a_rejection():
