@@ -192,32 +192,31 @@ class Reporter:
         made = []
         for n, target in enumerate(visit.targets):
             record = self._record(ids[n], target, stays, belief, visit.targets, furthest)
-            record = self._own_part(record, visit.changes, n)
+            if visit.changes:
+                record = self._own_part(record, visit.changes, n)
             shared = tuple(i for i in ids if i != ids[n])
             made.append(_with_shared(record, shared, method))
         return made
 
     def _own_part(self, record: ServiceTime, changes: Sequence[Change], n: int) -> ServiceTime:
-        """The record with the own times of the nth of several customers served one after another."""
+        """The record with the own time of the nth of several customers served one after another.
+
+        The vehicle stands for all of them; the bounds also hold the moments of change.
+        """
+        arrived, departed = record.arrived_between_ms, record.departed_between_ms
+        seconds = record.service_time_s
         if n > 0:
-            change = changes[n - 1]
-            record = replace(
-                record,
-                arrived_ms=change.at_ms,
-                arrived_between_ms=(change.low_ms, change.high_ms),
-                parking_search_s=0.0,
-                service_time_s=round((record.departed_ms - change.at_ms) / 1000, 3),
-            )
+            arrived = arrived[0], max(arrived[1], changes[n - 1].high_ms)
+            seconds = (record.departed_ms - changes[n - 1].at_ms) / 1000
         if n < len(changes):
-            change = changes[n]
-            later_ms = record.departed_ms - change.at_ms
-            record = replace(
-                record,
-                departed_ms=change.at_ms,
-                departed_between_ms=(change.low_ms, change.high_ms),
-                service_time_s=round(record.service_time_s - later_ms / 1000, 3),
-            )
-        return record
+            departed = min(departed[0], changes[n].low_ms), departed[1]
+            seconds -= (record.departed_ms - changes[n].at_ms) / 1000
+        return replace(
+            record,
+            arrived_between_ms=arrived,
+            departed_between_ms=departed,
+            service_time_s=round(seconds, 3),
+        )
 
     def _share_method(self, visit: Visit, stays: Sequence[Stay]) -> str | None:
         if len(visit.targets) == 1:
