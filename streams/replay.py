@@ -24,7 +24,7 @@ from streams.files import (
     size_of,
     writing,
 )
-from streams.files.opening import STDIN, Advance
+from streams.files.opening import STDIN, Advance, is_dataset
 from streams.records import DeadLetter
 
 
@@ -38,10 +38,19 @@ class Inputs:
     weather: str | None = None
     device_events: str | None = None
     driver: str | None = None
+    scheduler: str | None = None
+    """Address of the Dask cluster that replays a data set; None: one on this machine."""
+
+    processes: int | None = None
+    """How many processes that one has; None: one a core."""
+
+    def data_set(self) -> str | None:
+        """The data set, when pings are one."""
+        return next(filter(is_dataset, self.pings), None)
 
     def size(self) -> int | None:
-        """Bytes of all ping files, None with stdin. Raises UnreadableInput when one is not there."""
-        sizes = [size_of(path) for path in self.pings]
+        """Bytes of all ping files, None with stdin or a data set. Raises UnreadableInput."""
+        sizes = [None if is_dataset(path) else size_of(path) for path in self.pings]
         return None if None in sizes else sum(filter(None, sizes))
 
 
@@ -158,7 +167,8 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
             stack.enter_context(writing(path)) for path in (outputs.out, outputs.events, outputs.rejects)
         )
         table = _table(inputs, outputs, engine.fences, routes)
-        for told in _told(engine, inputs, routes, rejects, summary, advance):
+        telling = _told if inputs.data_set() is None else _told_by_many
+        for told in telling(engine, inputs, routes, rejects, summary, advance):
             visits = [o for o in told if isinstance(o, ServiceTime)]
             happened = [o for o in told if isinstance(o, FenceEvent)]
             out.write(visits)
@@ -170,8 +180,6 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
         if table is not None:
             table.close()
             summary.rows, summary.quarantined, summary.reasons = table.written, table.refused, table.reasons
-    counters = engine.counters
-    summary.used, summary.duplicate, summary.too_late = counters.used, counters.duplicate, counters.too_late
     return summary
 
 
@@ -193,10 +201,44 @@ def _told(
             summary.rejected += len(read.bad)
             rejects.write(_dead_letters(path, received_ms, read))
             if len(read.batch):
-                yield engine.feed_device(_until(device_events, int(read.batch.ts_ms.max())))
+                yield engine.feed_device(taken_until(device_events, int(read.batch.ts_ms.max())))
                 yield engine.feed(read.batch)
     yield engine.feed_device(list(device_events))
     yield engine.settle()
+    counters = engine.counters
+    summary.used, summary.duplicate, summary.too_late = counters.used, counters.duplicate, counters.too_late
+
+
+def _told_by_many(
+    engine: Engine,
+    inputs: Inputs,
+    routes: Iterable[Route],
+    rejects: Sink,
+    summary: Summary,
+    advance: Advance | None,
+) -> Iterator[list[Output]]:
+    """The same of a data set, driver by driver, from several processes."""
+    from streams.files.dataset import parts_of, read_part
+    from streams.spread import Given, cluster, tasks_for, told_of
+
+    path = inputs.data_set()
+    assert path is not None
+    parts = parts_of(path)
+    given = Given(list(engine.fences), engine.rules, list(routes), list(_device_events(inputs)))
+    tasks = tasks_for(parts)
+    with cluster(inputs.scheduler, inputs.processes) as client:
+        for told in told_of(client, parts, given, tasks):
+            for number in told.spoilt:
+                read = read_part(parts[number])
+                name = parts[number][2].path
+                summary.rejected += len(read.bad)
+                rejects.write(_dead_letters(name, _received_ms(_on_disk(path, name)), read))
+            summary.used += told.used
+            summary.duplicate += told.duplicate
+            summary.too_late += told.too_late
+            if advance is not None:
+                advance(1 / tasks)
+            yield told.outputs
 
 
 def _device_events(inputs: Inputs) -> deque[DeviceFenceEvent]:
@@ -205,7 +247,7 @@ def _device_events(inputs: Inputs) -> deque[DeviceFenceEvent]:
     return deque(sorted(read_device_events(path), key=lambda e: e.ts_ms) if path is not None else ())
 
 
-def _until(events: deque[DeviceFenceEvent], ts_ms: int) -> list[DeviceFenceEvent]:
+def taken_until(events: deque[DeviceFenceEvent], ts_ms: int) -> list[DeviceFenceEvent]:
     """Takes the events up to that time: they go in as the pings of their time do."""
     taken = []
     while events and events[0].ts_ms <= ts_ms:
@@ -222,6 +264,12 @@ def _dead_letters(path: str, received_ms: int, read: PingsRead) -> Iterator[Dead
 def _received_ms(path: str) -> int:
     """When a file's records came: when it was last written to; so two replays give the same bytes."""
     return time_ns() // 1_000_000 if path == STDIN else Path(path).stat().st_mtime_ns // 1_000_000
+
+
+def _on_disk(data_set: str, name: str) -> str:
+    """Where a file of a data set lies; stdin, which counts as arriving now, when it is not here."""
+    beside = Path(data_set, name)
+    return next((str(place) for place in (beside, Path(name)) if place.exists()), STDIN)
 
 
 def _table(inputs: Inputs, outputs: Outputs, fences: FenceSet, routes: list[Route]) -> Table | None:

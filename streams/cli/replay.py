@@ -15,6 +15,7 @@ EXAMPLES = """\b
 Examples:
   servicetime replay --pings pings.jsonl.gz --fences fences.geojson --out visits.jsonl
   servicetime replay --pings mon.csv --pings tue.csv --fences f.geojson --routes r.jsonl --out - | jq .status
+  servicetime replay --pings history/ --fences f.geojson --out visits.jsonl --scheduler tcp://10.0.0.5:8786
   servicetime replay --pings walk.gpx --driver anna --fences f.geojson --out v.jsonl --dwell-s 60
 """
 
@@ -34,6 +35,10 @@ Examples:
     "--device-events", type=options.READABLE, help="Entries and exits that phones found themselves."
 )
 @options.driver()
+@click.option("--scheduler", metavar="ADDRESS", help="The Dask cluster that replays a data set.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Processes for a data set here.  [default: one a core]"
+)
 @options.as_json()
 @detection()
 def command(
@@ -47,6 +52,8 @@ def command(
     weather: str | None,
     device_events: str | None,
     driver: str | None,
+    scheduler: str | None,
+    processes: int | None,
     as_json: bool,
     rules: "Rules",
 ) -> None:
@@ -54,14 +61,20 @@ def command(
 
     The same files and settings give the same bytes. Bad lines are counted and go to --rejects; a file that is
     missing or damaged ends the replay, and leaves no output.
+
+    --pings may be a data set too: a directory of Parquet files (also in name=value folders) or a Delta table.
+    It is spread by driver over the processes of a Dask cluster; pings count as having come in the order of
+    time.
     """
     from streams.cli.progress import progress
     from streams.memory import collect_rarely
     from streams.replay import Inputs, Outputs, replay
 
     collect_rarely()
-    inputs = Inputs(pings, fences, routes, weather, device_events, driver)
-    with progress(inputs.size(), "Replaying") as bar:
+    inputs = Inputs(pings, fences, routes, weather, device_events, driver, scheduler, processes)
+    if inputs.data_set() is not None and len(pings) > 1:
+        raise click.UsageError("a data set is replayed alone: give one --pings")
+    with progress(inputs.size() if inputs.data_set() is None else 1.0, "Replaying") as bar:
         summary = replay(inputs, Outputs(out, events, rejects, table), rules, bar.advance)
     if as_json:
         click.echo(json.dumps(summary.as_dict()), err=out == "-")

@@ -42,6 +42,11 @@ def kind_of(path: str) -> str:
     return PurePath(name.stem).suffix.lower() if name.suffix.lower() in COMPRESSIONS else name.suffix.lower()
 
 
+def is_dataset(path: str) -> bool:
+    """Whether what lies there is a data set of many files."""
+    return "://" in path or Path(path).is_dir()
+
+
 def size_of(path: str) -> int | None:
     """Bytes on disk, None for stdin. Raises UnreadableInput when there is no such file."""
     if path == STDIN:

@@ -43,14 +43,14 @@ def _batches(
     wanted = [c for c in (*REQUIRED, *OPTIONAL) if c in there]
     first, in_file = 1, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
     for batch in file.iter_batches(batch_size=max(1, rows), columns=wanted):
-        columns = {c: _column(name, batch, c, first) for c in wanted}
-        yield pings_of(columns, driver, first, lambda row, b=batch: _as_json(b, row))  # type: ignore[misc]
+        columns = {c: column_of(name, batch, c, first) for c in wanted}
+        yield pings_of(columns, driver, first, lambda row, b=batch: as_json(b, row))  # type: ignore[misc]
         first += batch.num_rows
         if advance is not None:
             advance(in_file * batch.num_rows / file.metadata.num_rows)
 
 
-def _column(name: str, batch: pa.RecordBatch, column: str, first: int) -> pa.Array:
+def column_of(name: str, batch: pa.RecordBatch, column: str, first: int) -> pa.Array:
     """The column as text, a time or numbers; UnreadableInput when it holds something else altogether."""
     array = batch.column(column)
     if pa.types.is_dictionary(array.type):
@@ -65,7 +65,8 @@ def _column(name: str, batch: pa.RecordBatch, column: str, first: int) -> pa.Arr
     return array
 
 
-def _as_json(batch: pa.RecordBatch, row: int) -> bytes:
+def as_json(batch: pa.RecordBatch, row: int) -> bytes:
+    """A row as one object of JSON."""
     fields: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]
     return json.dumps(fields, default=str).encode()
 
