@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import floor
-from typing import TYPE_CHECKING, Final
+from math import asin, cos, floor, radians, sin, sqrt
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from numba import njit
 
-from geofence.geometry import distance_m
+from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m
 
 if TYPE_CHECKING:
     from geofence.fences import Box, Fence
@@ -55,6 +56,14 @@ class Cells:
             cell = self._made[key] = self._make(key)
             return cell
 
+    def about(self, lat: float, lon: float, within_m: float) -> tuple[bool, Cell | None]:
+        """Whether the cell of a place holds all fences within a distance of it, and that cell."""
+        margin_m = MARGIN * CELL_DEG * METRES_PER_DEGREE * cos(radians(min(abs(lat) + CELL_DEG, 90.0)))
+        if within_m > margin_m:
+            return False, None
+        column = min(floor((lon + 180.0) % 360.0 / CELL_DEG), COLUMNS - 1)
+        return True, self.at(floor((lat + 90.0) / CELL_DEG) * COLUMNS + column)
+
     def forget(self, box: "Box") -> None:
         """A fence with this box has come or gone."""
         if not self._made:
@@ -87,6 +96,21 @@ class Cells:
             rows.append((*_disc(fence), count, count + len(own)))
             count += len(own)
         return Cell(fences, np.array(rows), np.concatenate(edges) if edges else NO_EDGES)
+
+
+@njit(cache=True)
+def within_reach(shapes: Floats, lat: float, lon: float, within_m: float) -> Any:
+    """Which discs of a cell come within a distance of a place, and how far off their edges are (metres)."""
+    found, away = np.empty(len(shapes), np.int64), np.empty(len(shapes))
+    count = 0
+    for n in range(len(shapes)):
+        a = sin(radians(shapes[n, 0] - lat) / 2) ** 2
+        a += cos(radians(lat)) * cos(radians(shapes[n, 0])) * sin(radians(shapes[n, 1] - lon) / 2) ** 2
+        off = 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(a))) - shapes[n, 2]
+        if off <= within_m:
+            found[count], away[count] = n, off
+            count += 1
+    return found[:count], away[:count]
 
 
 def _disc(fence: "Fence") -> tuple[float, float, float]:

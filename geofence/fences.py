@@ -13,7 +13,7 @@ import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
-from geofence.cells import Cells
+from geofence.cells import Cell, Cells, within_reach
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
 
@@ -215,21 +215,42 @@ class FenceSet:
 
         Sorted by distance, then fence id.
         """
+        wide_m = within_m * SLACK + 0.01
+        whole, cell = self.cells.about(lat, lon, wide_m)
+        if not whole:
+            there = self.in_box(box_around(lat, lon, wide_m), ts_ms)
+            found = [(fence, fence.distance_m(lat, lon)) for fence in there]
+        else:
+            found = self._in_cell(cell, lat, lon, wide_m, ts_ms) if cell is not None else []
+        near = [pair for pair in found if pair[1] <= within_m]
+        return sorted(near, key=lambda pair: (pair[1], pair[0].fence_id))
+
+    def _in_cell(
+        self, cell: Cell, lat: float, lon: float, within_m: float, ts_ms: int
+    ) -> list[tuple[Fence, float]]:
+        """The fences of a cell that may come within a distance of a place, with how far off they are."""
         found = []
-        for fence in self.in_box(box_around(lat, lon, within_m * SLACK + 0.01), ts_ms):
-            distance = fence.distance_m(lat, lon)
-            if distance <= within_m:
-                found.append((fence, distance))
-        return sorted(found, key=lambda pair: (pair[1], pair[0].fence_id))
+        numbers, away = within_reach(cell.shapes, lat, lon, within_m)
+        for n, off in zip(numbers.tolist(), away.tolist(), strict=True):
+            fence = cell.fences[n]
+            if self._holds_at(fence, ts_ms):
+                found.append((fence, off if fence.shape is None else fence.distance_m(lat, lon)))
+        return found
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
         there = self._versions_in_box(box)
-        return sorted((f for f in there if self.get(f.fence_id, ts_ms) is f), key=lambda f: f.fence_id)
+        return sorted((f for f in there if self._holds_at(f, ts_ms)), key=lambda f: f.fence_id)
 
     def _versions_in_box(self, box: Box) -> list[Fence]:
         numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
         return [f for f in map(self._fences.__getitem__, numbers) if f is not None]
+
+    def _holds_at(self, fence: Fence, ts_ms: int) -> bool:
+        """Whether this is the version of its fence that holds at that time."""
+        if len(self._numbers[fence.fence_id]) == 1:
+            return fence.valid_at(ts_ms)
+        return self.get(fence.fence_id, ts_ms) is fence
 
     def _holds(self, fence: Fence) -> bool:
         """Whether putting the fence would change nothing."""
