@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_ARGS ?=
 
-.PHONY: setup demo test lint unit accuracy bench lock clean help
+.PHONY: setup demo test lint unit accuracy bench learning lock clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ accuracy: setup ## Detection quality for every simulated profile and the real da
 
 bench: setup ## The rate of a worker beside a bare consumer of the same topic
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+learning: setup ## A simulated town learned from and proven, then the speed of training and scoring
+	$(BIN)/python -m benchmarks.proof $(ARGS)
+	$(BIN)/python -m benchmarks.learning
 
 lock: ## Resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q -o requirements/worker.txt
