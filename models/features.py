@@ -10,6 +10,7 @@ import pandas as pd
 
 from models.days import day_features
 from models.history import History, Past
+from models.level import Level
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,6 +44,7 @@ TIME: Final = (
     "days_since_holiday",
     "days_to_christmas",
 )
+LATELY: Final = ("recent_level",)
 WEATHER: Final = ("temperature_c", "precipitation_mm", "snow_depth_cm", "wind_mps")
 DRIVER: Final = ("driver_mean_s", "driver_visits")
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
@@ -50,6 +52,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "place": PLACE,
     "customer": CUSTOMER,
     "time": TIME,
+    "lately": LATELY,
     "weather": WEATHER,
     "driver": DRIVER,
 }
@@ -98,7 +101,7 @@ class FeatureSpec:
     def names(self) -> list[str]:
         """The features in the order of the matrix's columns."""
         place = [name for name in PLACE if self.regional or name != "region"]
-        return [*ORDER, *place, *CUSTOMER, *TIME, *WEATHER, *(DRIVER if self.driver_aware else ())]
+        return [*ORDER, *place, *CUSTOMER, *TIME, *LATELY, *WEATHER, *(DRIVER if self.driver_aware else ())]
 
     @property
     def schema(self) -> list[dict[str, Any]]:
@@ -123,10 +126,11 @@ class FeatureSpec:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Past visits by customer and by driver."""
+    """Past visits by customer and by driver, and how all of a region took of late."""
 
     customers: History
     drivers: History
+    levels: Level
 
 
 def usable(visits: pd.DataFrame) -> pd.DataFrame:
@@ -142,6 +146,7 @@ def histories(visits: pd.DataFrame, expected_s: Floats | None = None) -> Histori
     return Histories(
         History(visits["customer_id"], ended_ms, service_s, expected_s),
         History(visits["driver_id"], ended_ms, service_s, expected_s),
+        Level(visits["region"], ended_ms, service_s, expected_s),
     )
 
 
@@ -153,6 +158,7 @@ def build(stops: pd.DataFrame, past: Histories, spec: FeatureSpec) -> Floats:
     columns: dict[str, Any] = {name: stops[name] for name in PLAIN}
     columns |= _order(stops) | _place(stops, spec) | _time(stops, spec)
     columns |= _customer(past.customers.past(stops["customer_id"], to_ms(stops["as_of"])))
+    columns["recent_level"] = past.levels.at(stops["region"], to_ms(stops["as_of"]))
     if spec.driver_aware:
         driver = past.drivers.past(stops["driver_id"], to_ms(stops["as_of"]))
         columns |= {"driver_mean_s": driver.mean_s, "driver_visits": driver.visits}

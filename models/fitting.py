@@ -11,7 +11,7 @@ import pandas as pd
 
 from models.boosting import Binned, Sample, fit
 from models.features import FeatureSpec, build, histories, to_ms
-from models.model import known_excess, work_columns, work_names
+from models.model import known_before, work_columns, work_names
 from models.splits import Mask, Split
 
 Floats = npt.NDArray[np.float64]
@@ -56,8 +56,8 @@ class Fold:
     prove: Mask
 
     def excess(self, chosen: Mask, shrinkage: float) -> Floats:
-        """What is known of the customers of one side beforehand, on a log scale."""
-        return known_excess(self.features[chosen], self.spec, shrinkage)
+        """What is known beforehand of the customers of one side, and of late, on a log scale."""
+        return known_before(self.features[chosen], self.spec, shrinkage)
 
     @cached_property
     def learning(self) -> Binned:

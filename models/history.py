@@ -60,10 +60,10 @@ class History:
         self._service = service_s[order]
         logs = np.log(np.maximum(self._service, SHORTEST_S))
         expected = logs if expected_s is None else np.log(np.maximum(expected_s[order], SHORTEST_S))
-        self._seconds = _running(codes, self._service)
-        self._sums = _running(codes, logs)
-        self._squares = _running(codes, logs * logs)
-        self._excess = _running(codes, np.clip(logs - expected, -FURTHEST, FURTHEST))
+        self._seconds = running(codes, self._service)
+        self._sums = running(codes, logs)
+        self._squares = running(codes, logs * logs)
+        self._excess = running(codes, np.clip(logs - expected, -FURTHEST, FURTHEST))
 
     def __len__(self) -> int:
         return len(self._service)
@@ -109,7 +109,7 @@ class History:
         return np.where(n > 0, (low + high) / 2, np.nan)
 
 
-def _running(codes: Ints, values: Floats) -> Floats:
+def running(codes: Ints, values: Floats) -> Floats:
     """Sums up to each visit within its own key, so that no key's figures depend on another's."""
     return np.asarray(pd.Series(values).groupby(codes).cumsum(), dtype=np.float64)
 

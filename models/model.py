@@ -19,6 +19,7 @@ from models.errors import IncompatibleModel
 from models.features import (
     CUSTOMER,
     DRIVER,
+    LATELY,
     FeatureSpec,
     Histories,
     build,
@@ -35,7 +36,8 @@ MANY: Final = 500
 """So many stops are explained with tables that have to be made first."""
 
 EXCESS: Final = "customer_excess"
-NOT_OF_WORK: Final = frozenset((*CUSTOMER, *DRIVER))
+LEVEL: Final = "recent_level"
+NOT_OF_WORK: Final = frozenset((*CUSTOMER, *DRIVER, *LATELY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Model:
     """Three boosters on a log scale and their calibration.
 
     `work` expects a service without knowing the customer; past visits measured against it give the
-    customer's excess, drawn to 0 as if `shrinkage` more visits had shown none. `main` predicts what remains
-    when that is taken off; `scale` predicts how large the error will be.
+    customer's excess, drawn to 0 as if `shrinkage` more visits had shown none, and the level of late. `main`
+    predicts what remains when those are taken off; `scale` predicts how large the error will be.
     """
 
     spec: FeatureSpec
@@ -109,12 +111,13 @@ class Model:
 
     def log_prediction(self, features: Floats) -> Floats:
         """The log of the seconds, before calibration."""
-        return np.asarray(known_excess(features, self.spec, self.shrinkage) + self.main.predict(features))
+        return np.asarray(known_before(features, self.spec, self.shrinkage) + self.main.predict(features))
 
     def contributions_s(self, features: Floats) -> Floats:
         """SHAP values in seconds (n, k + 1), the last column what an average stop takes; rows sum to P50."""
         parts = self._shap_values(features)
         parts[:, self.spec.names.index(EXCESS)] += known_excess(features, self.spec, self.shrinkage)
+        parts[:, self.spec.names.index(LEVEL)] += features[:, self.spec.names.index(LEVEL)]
         total_s = self.predict(features).p50_s
         base_s = np.exp(parts[:, -1])
         effects = parts[:, :-1].sum(axis=1)
@@ -192,6 +195,11 @@ def known_excess(features: Floats, spec: FeatureSpec, shrinkage: float) -> Float
     """How much longer than expected each stop's customer takes (n), on a log scale; 0 where nothing tells."""
     excess, visits = (features[:, spec.names.index(name)] for name in (EXCESS, "customer_visits"))
     return np.where(visits > 0, excess * visits / (visits + shrinkage), 0.0)
+
+
+def known_before(features: Floats, spec: FeatureSpec, shrinkage: float) -> Floats:
+    """What is taken off before `main` learns (n): the customer's excess, and how services took of late."""
+    return known_excess(features, spec, shrinkage) + features[:, spec.names.index(LEVEL)]
 
 
 def work_names(spec: FeatureSpec) -> list[str]:
