@@ -11,9 +11,7 @@ from models.level import LATELY_MS, SHRINKAGE, Level
 
 DAY_MS = 86_400_000
 VISITS = st.lists(
-    st.tuples(
-        st.sampled_from(["north", "south", None]), st.integers(0, 20 * DAY_MS), st.floats(20, 2_000)
-    ),
+    st.tuples(st.sampled_from(["north", "south", None]), st.integers(0, 20 * DAY_MS), st.floats(20, 2_000)),
     max_size=30,
 )
 
