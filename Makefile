@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_ARGS ?=
 
-.PHONY: setup demo test lint unit accuracy bench learning lock clean help
+.PHONY: setup demo test lint unit accuracy places bench learning lock clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ unit: setup ## Tests that need no broker
 
 accuracy: setup ## Detection quality for every simulated profile and the real data, beside its peers
 	$(BIN)/python -m benchmarks.accuracy $(ARGS)
+
+places: setup ## What learned places win back where geocodes are wrong
+	$(BIN)/python -m benchmarks.places $(ARGS)
 
 bench: setup ## The rate of a worker beside a bare consumer of the same topic
 	$(BIN)/python -m benchmarks.throughput $(ARGS)

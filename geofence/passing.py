@@ -98,6 +98,8 @@ class Passes:
         stood = self._stood_by_customer()
 
         def waits(way: Pass) -> bool:
+            if way.left_ms + APART_MS > until_ms:
+                return True
             settled_ms, silent = _settled_ms(way, stood.get(way.fence.customer_id, ()))
             if settled_ms > until_ms:
                 return True

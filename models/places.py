@@ -15,6 +15,7 @@ from geofence.fences import Fence, FenceSet
 from geofence.geometry import LocalPlane, distance_m
 from geofence.halts import Halt
 from geofence.routes import Route
+from models.geocodes import wrong_geocodes
 from models.sightings import Place, Sighting, of_missed_stops, of_visits, standing
 
 Points = npt.NDArray[np.float64]
@@ -119,7 +120,8 @@ def suggest(
     if not found:
         return []
     from_ms = 1000 * ceil(max(h.departed_ms for of in halts.values() for h in of) / 1000)
-    places = _doubted(list(learn(found, learning.min_visits)), fences, from_ms)
+    weighed = _weighed(list(learn(found, learning.min_visits)), fences, from_ms)
+    places = _doubted(weighed, fences, from_ms)
     made = (_suggestion(place, fences, from_ms, learning.min_move_m) for place in places)
     return sorted((s for s in made if s is not None), key=lambda s: s.fence.fence_id)
 
@@ -180,6 +182,17 @@ def _densest(places: Points, seen: Sequence[Sighting]) -> list[int]:
     return sorted(best.values())
 
 
+def _weighed(places: list[Learned], fences: FenceSet, at_ms: int) -> list[Learned]:
+    """The places, each trusted as far as its geocode seems to be wrong beside the others of the town."""
+    weighed = {}
+    for at_door in (True, False):
+        alike = [p for p in places if (p.door is not None) == at_door]
+        off = [_published_m(p.customer_id, p.centre, fences, at_ms) for p in alike]
+        for place, chance in zip(alike, wrong_geocodes(off), strict=True):
+            weighed[place.customer_id] = replace(place, confidence=round(place.confidence * chance, 3))
+    return [weighed[place.customer_id] for place in places]
+
+
 def _doubted(places: list[Learned], fences: FenceSet, at_ms: int) -> Iterator[Learned]:
     """The places; those that are rather a neighbour's, by the neighbour's fence and visits, at half trust."""
     for place in places:
@@ -226,6 +239,9 @@ def geometric_median(points: Points) -> tuple[Points, float]:
         if np.hypot(*(moved - middle)) < 0.01:
             break
         middle = moved
+    apart = np.hypot(*(points[:, None, :] - points[None, :, :]).transpose(2, 0, 1)).sum(axis=0)
+    if apart.min() <= np.hypot(*(points - middle).T).sum():
+        middle = points[int(apart.argmin())]
     return middle, float(np.median(np.hypot(*(points - middle).T)))
 
 

@@ -157,19 +157,26 @@ def test_groups_tell_region_driver_and_quality_of_the_pings():
 
 def test_visits_that_agree_can_replace_manual_records():
     verdict = compare(*a_day(off_s=20)).verdict
-    assert (verdict.answer, verdict.not_where) == (Answer.YES, [])
+    assert (verdict.answer, verdict.not_where, verdict.short_of) == (Answer.YES, [], [])
     assert "A visit was found for 40 of 40 manual records (100.0 %)" in verdict.reasons[0]
     assert "differ by 20 s typically" in verdict.reasons[1]
 
 
 def test_visits_that_are_minutes_off_cannot():
-    assert compare(*a_day(off_s=200)).verdict.answer is Answer.NO
+    verdict = compare(*a_day(off_s=200)).verdict
+    assert verdict.answer is Answer.NO
+    typical, bias = verdict.short_of
+    assert "must be at most 45 s (45 s and rounding); it is 200 s" in typical
+    assert "The bias must be at most 60 s" in bias
 
 
 def test_too_many_missed_visits_cannot_replace_manual_records():
     visits, notes = a_day()
     assert compare(visits[:35], notes).verdict.answer is Answer.NO
-    assert compare(visits[:38], notes).verdict.answer is Answer.PARTLY
+    partly = compare(visits[:38], notes).verdict
+    assert partly.answer is Answer.PARTLY
+    (short,) = partly.short_of
+    assert "97 % of the manual records (90 % to replace them in part); there is one for 95.0 %" in short
 
 
 def test_a_driver_whose_visits_are_missing_is_named():

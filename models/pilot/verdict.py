@@ -36,7 +36,7 @@ class Answer(StrEnum):
 
 HEADLINES: Final[Mapping[Answer, str]] = {
     Answer.YES: "Geofence timestamps can replace the manual ones.",
-    Answer.PARTLY: "Geofence timestamps can replace the manual ones, except where named below.",
+    Answer.PARTLY: "Geofence timestamps can replace the manual ones, but for what is named below.",
     Answer.NO: "Geofence timestamps cannot replace the manual ones yet.",
     Answer.TOO_FEW: "There are too few visits in common to tell.",
 }
@@ -44,12 +44,13 @@ HEADLINES: Final[Mapping[Answer, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer, its headline, the reasons in sentences, and the groups where the answer is no."""
+    """The answer, its headline, reasons, groups where it is no, and what is short of a yes, in sentences."""
 
     answer: Answer
     headline: str
     reasons: list[str]
     not_where: list[str]
+    short_of: list[str]
 
 
 def decide(
@@ -64,12 +65,13 @@ def decide(
     rounding_s = rounding_error_s(pairs, habits)
     if careful is None or len(pairs) < FEWEST_PAIRS:
         reasons = [f"{len(pairs)} visits were written down at the stop; {FEWEST_PAIRS} are needed."]
-        return Verdict(Answer.TOO_FEW, HEADLINES[Answer.TOO_FEW], reasons, [])
+        return Verdict(Answer.TOO_FEW, HEADLINES[Answer.TOO_FEW], reasons, [], [])
     allowed_s = TYPICAL_S + rounding_s
     not_where = _worse(groups, careful, habits)
-    answer = _answer(matching.coverage, _close(careful, allowed_s, truth), bool(not_where))
+    apart = _apart(careful, allowed_s, truth)
+    answer = _answer(matching.coverage, not apart, bool(not_where))
     reasons = [_coverage(matching), _agreement(careful, rounding_s), *_truth(truth), *_manual(habits)]
-    return Verdict(answer, HEADLINES[answer], reasons, not_where)
+    return Verdict(answer, HEADLINES[answer], reasons, not_where, [*_uncovered(matching.coverage), *apart])
 
 
 def rounding_error_s(pairs: Sequence[Pair], habits: Sequence[Habit]) -> float:
@@ -81,10 +83,34 @@ def rounding_error_s(pairs: Sequence[Pair], habits: Sequence[Habit]) -> float:
     return fmean(grids.get(p.note.driver_id, 0) / 3 for p in pairs) if pairs else 0.0
 
 
-def _close(careful: Agreement, allowed_s: float, truth: AgainstTruth | None) -> bool:
+def _uncovered(coverage: float) -> list[str]:
+    """What is short in the visits found."""
+    if coverage >= COVERED_WELL:
+        return []
+    return [
+        f"A visit is needed for {100 * COVERED_WELL:.0f} % of the manual records "
+        f"({100 * COVERED_PARTLY:.0f} % to replace them in part); there is one for {100 * coverage:.1f} %."
+    ]
+
+
+def _apart(careful: Agreement, allowed_s: float, truth: AgainstTruth | None) -> list[str]:
+    """What is short in the times; the truth decides where it is known."""
     if truth is not None and truth.pairs >= FEWEST_PAIRS:
-        return truth.measured_mae_s <= max(truth.manual_mae_s, TYPICAL_S)
-    return careful.median_ae_s <= allowed_s and abs(careful.bias_s) <= BIAS_S + careful.bias_error_s
+        if truth.measured_mae_s <= max(truth.manual_mae_s, TYPICAL_S):
+            return []
+        return [f"The measured times err more than the manual ones, and by more than {TYPICAL_S:.0f} s."]
+    found = []
+    if careful.median_ae_s > allowed_s:
+        found.append(
+            f"The typical difference must be at most {allowed_s:.0f} s ({TYPICAL_S:.0f} s and rounding); "
+            f"it is {careful.median_ae_s:.0f} s."
+        )
+    if abs(careful.bias_s) > BIAS_S + careful.bias_error_s:
+        found.append(
+            f"The bias must be at most {BIAS_S:.0f} s (± {careful.bias_error_s:.0f} s); it is "
+            f"{careful.bias_s:+.0f} s. Records begun late make it so too: an observer's times tell (--truth)."
+        )
+    return found
 
 
 def _answer(coverage: float, close: bool, exceptions: bool) -> Answer:

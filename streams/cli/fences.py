@@ -135,7 +135,7 @@ def _print(found: "list[Suggestion]", fences: int) -> None:
     "--out", type=options.WRITABLE, required=True, help="Where the fences go, as GeoJSON; - for stdout."
 )
 @click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+    "--min-confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True,
     help="Less certain suggestions are left out.",
 )  # fmt: skip
 @click.option(

@@ -90,6 +90,8 @@ def _print(pilot: "Pilot") -> None:
     console.print(f"[bold]{pilot.verdict.headline}[/bold]")
     for reason in pilot.verdict.reasons:
         console.print(f"  {reason}", markup=False)
+    for what in pilot.verdict.short_of:
+        console.print(f"  Short: {what}", markup=False)
     for where in pilot.verdict.not_where:
         console.print(f"  Not: {where}", markup=False)
     table = Table(title="How the manual records are kept")
