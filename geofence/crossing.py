@@ -43,6 +43,7 @@ def crossings(decoded: Decoded, fences: Sequence[Fence], standstill: Standstill)
     """
     a, b = min(standstill.first, len(decoded) - 1), max(standstill.last, 0)
     end = int(np.searchsorted(decoded.t, decoded.t[b] + WITHIN_S, side="right"))
+    end = max(end, a + 1)  # a stop hidden by a silence has its first fix after its last
     part = _Part(max(a - FURTHEST, 0), min(a, b), max(a, b), end)
     found = np.full((len(fences), 2), np.nan)
     round_ones = [n for n, fence in enumerate(fences) if fence.radius_m is not None]

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
+from geofence import edges
+from geofence.compiling import sources
+from geofence.edges import halt_time
+from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_MOVE_MIN_S, HIDDEN_STOP, STAND
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -98,53 +101,6 @@ def _cruise(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: 
     if time < 4.0:
         return CRUISE_MPS
     return min(max(length / time, 4.0), 30.0)
-
-
-@njit(cache=True)
-def find_runs(
-    t: Floats,
-    x: Floats,
-    y: Floats,
-    noise_m: Floats,
-    speed_mps: Floats,
-    states: Bytes,
-    kinds: Bytes,
-    begin: int,
-) -> Any:
-    """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
-    n = len(t)
-    most = 0
-    for i in range(begin, n):
-        most += states[i] == STAND or kinds[i] == HIDDEN_STOP
-    out = np.empty((most, RUN_COLUMNS), np.float64)
-    count = 0
-    i = begin
-    while i < n:
-        if states[i] == DRIVE:
-            if i > 0 and kinds[i] == HIDDEN_STOP and states[i - 1] == DRIVE:
-                _hidden_stop(t, x, y, states, i, out[count])
-                count += 1
-            i += 1
-            continue
-        j = i
-        while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
-            j += 1
-        j = _with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
-        jitter = _jitter(x, y, i, j)
-        a = i
-        while a <= j:
-            b = _hop_after(t, x, y, speed_mps, jitter, a, j)
-            while True:
-                k = _left_for_good(t, x, y, noise_m, a, b)
-                if k == b:
-                    break
-                b = k
-            _describe(t, x, y, noise_m, states, a, b, jitter, out[count])
-            out[count, 16], out[count, 17] = j + 1, t[j]
-            count += 1
-            a = b + 1
-        i = j + 1
-    return out[:count]
 
 
 @njit(cache=True)
@@ -319,40 +275,72 @@ def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: i
     return begin
 
 
-@njit(cache=True)
-def _describe(
-    t: Floats,
-    x: Floats,
-    y: Floats,
-    noise_m: Floats,
-    states: Bytes,
-    i: int,
-    j: int,
-    jitter: float,
-    row: Floats,
-) -> None:
-    """Times, places and evidence of the standing rows i..j."""
-    n = len(t)
-    a = _calm_row(t, x, y, jitter, i, j)
-    b = _calm_row(t, x, y, jitter, j, a)
-    arrive, lo = t[a], t[a]
-    if a > 0:
-        d = _step(x, y, a - 1, a)
-        lo = t[a - 1]
-        arrive = min(t[a - 1] + travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, a - 1, -1)), t[a])
-    depart, hi = t[b], t[b]
-    if b < n - 1:
-        d = _step(x, y, b, b + 1)
-        hi = t[b + 1]
-        depart = max(t[b + 1] - travel_s(d * ROAD_FACTOR, _cruise(t, x, y, states, b + 1, 1)), t[b])
-    px, py = _park(t, x, y, a, b)
-    row[0], row[1] = a, b
-    row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, t[a], t[b], hi
-    row[8] = _search(t, x, y, a, px, py)
-    row[9], row[10] = px, py
-    row[11], row[12], row[13], row[18] = _door(t, x, y, noise_m, jitter, a, b, px, py)
-    row[14] = _max_gap(t, lo, hi, a, b)
-    row[15] = 2.0 if b == n - 1 else 0.0
+def _made_describe(of: int) -> Any:
+    """The kernel; its stored code depends on the sources of what it calls."""
+
+    @njit(cache=True)
+    def _describe(
+        t: Floats,
+        x: Floats,
+        y: Floats,
+        noise_m: Floats,
+        speed_mps: Floats,
+        states: Bytes,
+        before: int,
+        i: int,
+        j: int,
+        after: int,
+        jitter: float,
+        row: Floats,
+    ) -> None:
+        """Times, places and evidence of the standing rows i..j."""
+        _ = of
+        n = len(t)
+        a = _calm_row(t, x, y, jitter, i, j)
+        b = _calm_row(t, x, y, jitter, j, a)
+        middle = a
+        while middle < b and t[middle] < 0.5 * (t[a] + t[b]):
+            middle += 1
+        known = t[b] - t[a] > 40.0
+        arrive, lo, since = t[a], t[a], t[a]
+        if a > 0 and before == a - 1 and states[before] == STAND and _hides_move(t, x, y, before, a):
+            arrive, lo = _moved_by(t, x, y, before, a), t[before]
+        elif a > 0:
+            begin = max(before, 0)
+            ox, oy = _mean_until(t, x, y, b, a)
+            cruise = _cruise(t, x, y, states, max(i - 1, 0), -1)
+            arrive, lo, since = halt_time(
+                t, x, y, noise_m, speed_mps, a, begin, max(middle, a), jitter, cruise, ox, oy, known
+            )
+        depart, hi, until = t[b], t[b], t[b]
+        if b < n - 1 and after == b + 1 and states[after] == STAND and _hides_move(t, x, y, b, after):
+            depart, hi = t[b] + t[after] - _moved_by(t, x, y, b, after), t[after]
+        elif b < n - 1:
+            end = min(after, n - 1)
+            ox, oy = _mean_until(t, x, y, a, b)
+            cruise = _cruise(t, x, y, states, min(j + 1, n - 1), 1)
+            depart, until, hi = halt_time(
+                t, x, y, noise_m, speed_mps, b, end, min(max(middle - 1, a), b), jitter, cruise, ox, oy, known
+            )
+            if depart < arrive:
+                depart = arrive
+        while a < b and t[a] < arrive:
+            a += 1
+        while b > a and t[b] > depart:
+            b -= 1
+        px, py = _park(t, x, y, a, b)
+        row[0], row[1] = a, b
+        row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, since, until, hi
+        row[8] = _search(t, x, y, a, px, py)
+        row[9], row[10] = px, py
+        row[11], row[12], row[13], row[18] = _door(t, x, y, noise_m, jitter, a, b, px, py)
+        row[14] = _max_gap(t, t[max(a - 1, 0)], t[min(b + 1, n - 1)], a, b)
+        row[15] = 2.0 if b == n - 1 else 0.0
+
+    return _describe
+
+
+_describe: Final = _made_describe(sources(edges))
 
 
 @njit(cache=True)
@@ -397,6 +385,34 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
 
 
 @njit(cache=True)
+def _hides_move(t: Floats, x: Floats, y: Floats, a: int, b: int) -> bool:
+    """Whether the rows a and b, a step apart, leave open when the move between them was."""
+    return t[b] - t[a] > HIDDEN_MOVE_MIN_S and 2.0 * _moved_by(t, x, y, a, b) - t[a] - t[b] < 0.5 * (
+        t[b] - t[a]
+    )
+
+
+@njit(cache=True)
+def _moved_by(t: Floats, x: Floats, y: Floats, a: int, b: int) -> float:
+    """When a move hidden between the rows a and b, a step apart, ended, if it was in the middle."""
+    d = _step(x, y, a, b) * ROAD_FACTOR
+    took = 2.0 * travel_s(0.5 * d, CRUISE_MPS)
+    return 0.5 * (t[a] + t[b] + min(took, t[b] - t[a]))
+
+
+@njit(cache=True)
+def _mean_until(t: Floats, x: Floats, y: Floats, at: int, towards: int) -> Any:
+    """Mean place of the rows within 15 s of row `at`, looking towards another row."""
+    direction = 1 if towards >= at else -1
+    k = at
+    sx, sy, count = x[k], y[k], 1.0
+    while k != towards and abs(t[k + direction] - t[at]) <= 15.0:
+        k += direction
+        sx, sy, count = sx + x[k], sy + y[k], count + 1.0
+    return sx / count, sy / count
+
+
+@njit(cache=True)
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
     """Seconds of slow driving near the place just before standing."""
     k = a
@@ -407,6 +423,68 @@ def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> fl
             break
         k -= 1
     return t[a] - t[k]
+
+
+def _made_find_runs(of: int) -> Any:
+    """The kernel; its stored code depends on the sources of what it calls."""
+
+    @njit(cache=True)
+    def find_runs(
+        t: Floats,
+        x: Floats,
+        y: Floats,
+        noise_m: Floats,
+        speed_mps: Floats,
+        states: Bytes,
+        kinds: Bytes,
+        begin: int,
+    ) -> Any:
+        """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
+        _ = of
+        n = len(t)
+        most = 0
+        for i in range(begin, n):
+            most += states[i] == STAND or kinds[i] == HIDDEN_STOP
+        out = np.empty((most, RUN_COLUMNS), np.float64)
+        count = 0
+        i = begin
+        while i < n:
+            if states[i] == DRIVE:
+                if i > 0 and kinds[i] == HIDDEN_STOP and states[i - 1] == DRIVE:
+                    _hidden_stop(t, x, y, states, i, out[count])
+                    count += 1
+                i += 1
+                continue
+            j = i
+            while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
+                j += 1
+            j = _with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
+            jitter = _jitter(x, y, i, j)
+            a = i
+            while a <= j:
+                b = _hop_after(t, x, y, speed_mps, jitter, a, j)
+                while True:
+                    k = _left_for_good(t, x, y, noise_m, a, b)
+                    if k == b:
+                        break
+                    b = k
+                begin = i - 1 if a == i else a - 1
+                while a == i and begin > 0 and states[begin] == DRIVE:
+                    begin -= 1
+                end = b + 1
+                while b == j and end < n - 1 and states[end] == DRIVE:
+                    end += 1
+                _describe(t, x, y, noise_m, speed_mps, states, begin, a, b, end, jitter, out[count])
+                out[count, 16], out[count, 17] = j + 1, t[j]
+                count += 1
+                a = b + 1
+            i = j + 1
+        return out[:count]
+
+    return find_runs
+
+
+find_runs: Final = _made_find_runs(sources(edges))
 
 
 def to_standstill(run: Floats, origin_ms: int) -> Standstill:

@@ -28,7 +28,13 @@ def s(ts_ms: int | None) -> float | None:
     return None if ts_ms is None else (ts_ms - START_MS) / 1000
 
 
+def about(seconds: float):
+    """Within two seconds: noise is never quite none."""
+    return pytest.approx(seconds, abs=2)
+
+
 def times(found) -> list[tuple[str, float, float]]:
+    """Customer, arrival and departure of each visit to two seconds; see `about`."""
     return [(r.customer_id, s(r.arrived_ms), s(r.departed_ms)) for r in found]
 
 
@@ -46,7 +52,7 @@ def rejected(pings, fences, routes=()):
 
 def test_departure_is_dated_back_to_the_last_still_fix():
     """Not to the fix that was far enough away to notice."""
-    assert times(visits(stood(180), [A, B])) == [("a", 265, 445)]
+    assert times(visits(stood(180), [A, B])) == [("a", about(265), about(445))]
 
 
 @pytest.mark.parametrize("speed", [True, False])
@@ -62,7 +68,9 @@ def test_bounds_hold_the_truth_for_every_spacing(every_s):
     (visit,) = visits(stood(300, every_s=every_s), [A, B])
     assert s(visit.arrived_between_ms[0]) <= 265 <= s(visit.arrived_between_ms[1]) + 1  # braking: 1 m left
     assert s(visit.departed_between_ms[0]) - 1 <= 565 <= s(visit.departed_between_ms[1])
-    assert visit.arrived_between_ms[1] - visit.arrived_between_ms[0] == every_s * 1000
+    assert (
+        every_s * 1000 <= visit.arrived_between_ms[1] - visit.arrived_between_ms[0] <= every_s * 1000 + 5000
+    )
 
 
 def test_driving_through_is_no_visit():
@@ -117,7 +125,7 @@ def test_a_silence_that_ends_nearby_does_not_split():
     """The phone slept; the driver stood at the door, 15 m from the van."""
     track = Drawn().stand(30).drive(2000).stand(60).silent(1200).walk(2000, 15, 60).drive(6000).stand(30)
     (visit,) = visits(track, [A], [plan("a")])
-    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (235, pytest.approx(1550, abs=6))
+    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (about(235), pytest.approx(1550, abs=6))
     assert "gap_bridged" in visit.flags
     assert visit.max_gap_s == pytest.approx(1205, abs=6)
 
@@ -126,7 +134,7 @@ def test_a_phone_silent_when_still_shows_the_whole_stay():
     """Nothing but one fix on arriving and one on leaving."""
     track = Drawn().stand(30).drive(2000).stand(6).silent(600).stand(6).drive(6000).stand(30)
     (visit,) = visits(track, [A])
-    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (235, pytest.approx(847, abs=3))
+    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (about(235), pytest.approx(847, abs=3))
 
 
 def test_one_fix_astray_neither_ends_nor_creates_a_stop():
@@ -141,7 +149,7 @@ def test_one_fix_astray_neither_ends_nor_creates_a_stop():
         .drive(8000)
         .stand(30)
     )
-    assert times(visits(track, [A, circle("astray", 2090, 20, 25), B])) == [("a", 265, 470)]
+    assert times(visits(track, [A, circle("astray", 2090, 20, 25), B])) == [("a", about(265), about(470))]
 
 
 def test_two_fixes_astray_together_do_not_end_a_visit():
@@ -172,7 +180,11 @@ def test_jitter_while_parked_makes_one_visit():
 
 def test_the_last_stop_is_told_though_it_never_ends():
     (visit,) = visits(Drawn().stand(30).drive(2000).stand(200), [A])
-    assert (visit.status, s(visit.arrived_ms), s(visit.departed_ms)) == (VisitStatus.OPEN_ENDED, 235, 430)
+    assert (visit.status, s(visit.arrived_ms), s(visit.departed_ms)) == (
+        VisitStatus.OPEN_ENDED,
+        about(235),
+        about(430),
+    )
     assert visit.exited_ms is None
 
 
@@ -183,7 +195,7 @@ def test_an_open_end_is_closed_when_the_phone_wakes_up():
     track.stand(100).drive(6000).stand(200)
     told += [o for n in range(dead, len(track.pings)) for o in engine.feed(batch(track.pings[n : n + 1]))]
     (visit,) = standing(told)
-    assert (visit.status, s(visit.departed_ms), visit.revision) == (VisitStatus.COMPLETED, 535, 2)
+    assert (visit.status, s(visit.departed_ms), visit.revision) == (VisitStatus.COMPLETED, about(535), 2)
     assert VisitStatus.RETRACTED not in [r.status for r in told if not hasattr(r, "reason")]
 
 
@@ -198,7 +210,7 @@ def test_a_phone_that_dies_leaves_no_visit_open_overnight():
 
 def test_the_first_fix_may_be_inside_already():
     (visit,) = visits(Drawn(at=(2000, 0)).stand(200).drive(6000).stand(20), [A])
-    assert (s(visit.arrived_ms), s(visit.departed_ms), visit.entered_ms) == (0, 200, None)
+    assert (s(visit.arrived_ms), s(visit.departed_ms), visit.entered_ms) == (about(0), about(200), None)
     assert visit.exited_ms is not None
 
 
@@ -222,7 +234,7 @@ def test_two_stops_one_after_the_other_keep_their_own_times():
     track = Drawn().stand(30).drive(2000).stand(120).drive(2100).stand(90).drive(6000).stand(30)
     first, second = visits(track, [A, circle("close", 2100)], [plan("a", "close")])
     assert (first.customer_id, second.customer_id) == ("a", "close")
-    assert (s(first.arrived_ms), s(first.departed_ms)) == (235, 355)
+    assert (s(first.arrived_ms), s(first.departed_ms)) == (about(235), about(355))
     assert (s(second.arrived_ms), s(second.departed_ms)) == (
         pytest.approx(370, abs=5),
         pytest.approx(460, abs=5),
@@ -233,7 +245,7 @@ def test_a_short_excursion_of_the_van_belongs_to_the_visit():
     """Looks for a better place: 60 m on and back within a minute."""
     track = Drawn().stand(30).drive(2000).stand(200).drive(2060).drive(2000).stand(200).drive(6000).stand(30)
     (visit,) = visits(track, [A])
-    assert s(visit.arrived_ms) == 235
+    assert s(visit.arrived_ms) == about(235)
     assert s(visit.departed_ms) == pytest.approx(650, abs=10)
 
 
@@ -253,7 +265,7 @@ def test_a_true_second_visit_later_is_a_second_record():
     first, second = visits(track, [A, circle("far", 9000, 300)])
     assert (first.customer_id, second.customer_id) == ("a", "a")
     assert first.visit_id != second.visit_id
-    assert (first.service_time_s, second.service_time_s) == (200, pytest.approx(150, abs=10))
+    assert (first.service_time_s, second.service_time_s) == (about(200), pytest.approx(150, abs=10))
 
 
 def test_a_customer_visited_in_both_halves_of_a_day_has_two_records():
@@ -263,7 +275,7 @@ def test_a_customer_visited_in_both_halves_of_a_day_has_two_records():
     later = Drawn(start_ms=start + 6 * 3_600_000).stand(30).drive(2000).stand(100).drive(6000).stand(30)
     for routes in ([], [plan("a", start_ms=start)]):
         found = visits([*morning.pings, *later.pings], [A], routes)
-        assert [r.service_time_s for r in found] == [200, 100]
+        assert [r.service_time_s for r in found] == [about(200), about(100)]
         assert len({r.visit_id for r in found}) == 2
 
 
@@ -312,23 +324,23 @@ def test_null_island_is_not_believed():
     track = stood(180)
     inside = next(n for n, p in enumerate(track.pings) if p.ts_ms > START_MS + 350_000)
     track.pings.insert(inside, Ping("d", track.pings[inside].ts_ms - 2000, 0.0, 0.0))
-    assert times(visits(track, [A, B])) == [("a", 265, 445)]
+    assert times(visits(track, [A, B])) == [("a", about(265), about(445))]
 
 
 def test_a_day_that_begins_on_null_island_is_not_measured_from_there():
     nulls = [Ping("d", START_MS - 100_000 + 5000 * n, 0.0, 0.0) for n in range(20)]
-    assert times(visits([*nulls, *stood(180).pings], [A, B])) == [("a", 265, 445)]
+    assert times(visits([*nulls, *stood(180).pings], [A, B])) == [("a", about(265), about(445))]
 
 
 def test_a_teleport_and_back_is_not_believed():
     track = Drawn().stand(60).drive(2000).stand(90).glitch(4000, 0).stand(85).drive(8000).stand(30)
-    assert times(visits(track, [A, B])) == [("a", 265, 445)]
+    assert times(visits(track, [A, B])) == [("a", about(265), about(445))]
 
 
 def test_a_fix_known_to_be_bad_is_not_believed():
     track = Drawn(accuracy_m=8.0).stand(60).drive(2000).stand(90)
     track.glitch(2140, 0, accuracy_m=800.0).stand(85).drive(8000).stand(30)
-    assert times(visits(track, [A])) == [("a", 265, 445)]
+    assert times(visits(track, [A])) == [("a", about(265), about(445))]
 
 
 def test_of_several_fixes_for_one_time_the_best_is_taken():
@@ -338,7 +350,7 @@ def test_of_several_fixes_for_one_time_the_best_is_taken():
         for p in track.pings
         if START_MS + 300_000 < p.ts_ms < START_MS + 400_000
     ]
-    assert times(visits([*track.pings, *worse], [A, B])) == [("a", 265, 445)]
+    assert times(visits([*track.pings, *worse], [A, B])) == [("a", about(265), about(445))]
 
 
 def test_a_phone_whose_clock_jumps_ahead_holds_nothing_up():
@@ -372,7 +384,7 @@ def test_bursts_after_an_outage_give_what_steady_pings_give():
 def test_visits_are_found_across_the_antimeridian_and_in_greenwich(lon):
     plane = LocalPlane(-17.0, lon)
     track = Drawn(plane=plane).stand(60).drive(2000).stand(180).drive(6000).stand(30)
-    assert times(visits(track, [circle("a", 2000, plane=plane)])) == [("a", 265, 445)]
+    assert times(visits(track, [circle("a", 2000, plane=plane)])) == [("a", about(265), about(445))]
 
 
 def test_a_polygon_works_like_a_circle():
@@ -380,7 +392,7 @@ def test_a_polygon_works_like_a_circle():
 
     corners = [HOME.to_degrees(2000 + x, y)[::-1] for x, y in ((-30, -50), (30, -50), (30, 20), (-30, 20))]
     (visit,) = visits(stood(180), [Fence("a", "a", *HOME.to_degrees(2000, -10), shape=Polygon(corners))])
-    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (265, 445)
+    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (about(265), about(445))
     assert (s(visit.entered_ms), s(visit.exited_ms)) == (
         pytest.approx(259.5, abs=1),
         pytest.approx(450.5, abs=1),
@@ -392,7 +404,7 @@ def test_a_newer_polygon_under_a_standing_driver_holds_from_its_time_on():
     moved = [circle("a", 9000), circle("a", 2000, valid_from_ms=START_MS + 400_000)]
     assert visits(stood(180), moved) == []
     in_time = [circle("a", 9000), circle("a", 2000, valid_from_ms=START_MS + 100_000)]
-    assert times(visits(stood(180), in_time)) == [("a", 265, 445)]
+    assert times(visits(stood(180), in_time)) == [("a", about(265), about(445))]
 
 
 def test_crossing_of_the_fence_is_kept_beside_standing():

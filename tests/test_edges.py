@@ -1,0 +1,84 @@
+"""The moment a vehicle came to stand, or left, and its bounds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofence.edges import halt_time, way_m
+
+NAN = float("nan")
+CRUISE_MPS = 8.0
+
+
+def braked(every_s: float, phase: float, brake_mps2: float, noise_m: float, seed: int):
+    """A vehicle that comes from the west, stands from second 0 on; fixes with white noise."""
+    t = np.arange(-60.0 + phase * every_s, 60.0, every_s)
+    left = np.maximum(-t, 0.0)
+    ramp_s = CRUISE_MPS / brake_mps2
+    way = np.where(left < ramp_s, 0.5 * brake_mps2 * left**2, CRUISE_MPS * (left - 0.5 * ramp_s))
+    r = np.random.default_rng(seed)
+    return t, -way + r.normal(0, noise_m, len(t)), r.normal(0, noise_m, len(t))
+
+
+def found(t, x, y, noise_m=2.0, speed=None):
+    edge = int(np.searchsorted(t, 0.0))
+    speed = np.full(len(t), NAN) if speed is None else speed
+    noise = np.full(len(t), noise_m)
+    return halt_time(t, x, y, noise, speed, edge, 0, len(t) - 1, 1.5 * noise_m, CRUISE_MPS, 0.0, 0.0, False)
+
+
+many = given(
+    st.sampled_from([1.0, 5.0, 15.0, 30.0]), st.floats(0, 0.99), st.floats(0.8, 2.2), st.integers(0, 10**6)
+)
+
+
+@many
+@settings(deadline=None, max_examples=100)
+def test_the_estimate_lies_within_its_bounds_and_these_hold_two_fixes(every_s, phase, brake, seed):
+    t, x, y = braked(every_s, phase, brake, 2.0, seed)
+    best, low, high = found(t, x, y)
+    assert low <= best <= high
+    assert high - low >= 0.99 * every_s
+
+
+@pytest.mark.parametrize("every_s", [1.0, 5.0, 15.0, 30.0])
+@pytest.mark.parametrize("noise_m", [1.0, 4.0])
+def test_bounds_hold_the_truth_nearly_always_and_the_estimate_is_good(every_s, noise_m):
+    r = np.random.default_rng(3)
+    held, errors, widths = [], [], []
+    for seed in range(200):
+        best, low, high = found(
+            *braked(every_s, float(r.random()), float(r.uniform(0.9, 2.0)), noise_m, seed), noise_m
+        )
+        held.append(low <= 0.0 <= high)
+        errors.append(abs(best))
+        widths.append(high - low)
+    assert np.mean(held) >= 0.95
+    assert np.mean(errors) <= 1.5 + 0.1 * every_s + 0.3 * noise_m
+    assert np.median(widths) <= 4.0 + 1.2 * every_s + 2.0 * noise_m
+
+
+def test_leaving_is_arriving_with_time_turned_round():
+    t, x, y = braked(5.0, 0.3, 1.5, 1.0, 1)
+    best, low, high = found(t, x, y)
+    n = len(t)
+    back = [c[::-1].copy() for c in (-t, x, y)]
+    edge = n - 1 - int(np.searchsorted(t, 0.0))
+    flat = np.full(n, 2.0), np.full(n, NAN)
+    turned = halt_time(*back, *flat, edge, n - 1, 0, 3.0, CRUISE_MPS, 0.0, 0.0, False)
+    assert turned == pytest.approx((-best, -high, -low), abs=1e-6)
+
+
+def test_a_reported_speed_tells_when_the_places_are_poor():
+    t, x, y = braked(2.0, 0.5, 1.5, 8.0, 4)
+    speed = np.clip(-1.5 * t, 0.0, CRUISE_MPS)
+    blind, seeing = found(t, x, y, 8.0), found(t, x, y, 8.0, speed)
+    assert seeing[2] - seeing[1] < blind[2] - blind[1]
+    assert seeing[0] == pytest.approx(0.0, abs=2.0)
+
+
+def test_the_way_before_a_halt_is_braked_last():
+    assert way_m(0.0, 8.0) == 0.0
+    assert way_m(2.0, 8.0) == pytest.approx(2.4)
+    assert way_m(60.0, 8.0) == pytest.approx(8.0 * (60.0 - 8.0 / 2.4))
