@@ -130,6 +130,57 @@ def test_a_silence_that_ends_nearby_does_not_split():
     assert visit.max_gap_s == pytest.approx(1205, abs=6)
 
 
+def test_a_second_silence_during_one_stop_tells_nothing_of_its_own():
+    """One fix shows that the phone lives, then it sleeps again."""
+    track = Drawn().stand(30).drive(2000).stand(60).silent(300).stand(5).silent(300).stand(60)
+    (visit,) = visits(track.drive(8000).stand(30), [A], [plan("a")])
+    assert (s(visit.arrived_ms), s(visit.departed_ms)) == (235, pytest.approx(960, abs=6))
+
+
+@pytest.mark.parametrize("gap_s", [300, 1200])
+def test_a_silence_that_ends_a_hundred_metres_on_is_one_visit(gap_s):
+    """The van left unseen; it stood until shortly before."""
+    track = Drawn().stand(30).drive(2000).stand(60).silent(gap_s, at=(2100, 0)).drive(8000).stand(30)
+    (visit,) = visits(track, [A], [plan("a")])
+    assert s(visit.arrived_ms) == 235
+    assert s(visit.departed_between_ms[0]) <= s(visit.departed_ms) <= 295 + gap_s + 6
+    assert visit.departed_ms > visit.arrived_ms + 1000 * 0.8 * gap_s
+
+
+def test_a_visit_between_two_pings_is_found():
+    """The phone slept from 200 m before the customer until 200 m after."""
+    track = Drawn().stand(30).drive(1800).silent(300, at=(2200, 0)).drive(8000).stand(30)
+    (visit,) = visits(track, [A], [plan("a")])
+    assert visit.pings == 0
+    assert visit.service_time_s == pytest.approx(250, abs=30)
+    first, last = visit.arrived_between_ms[0], visit.departed_between_ms[1]
+    assert last - first == pytest.approx(300_000, abs=10_000)
+
+
+def test_the_way_to_the_door_across_a_neighbours_fence_does_not_hand_the_visit_over():
+    """Inside the first fence all the time, and half of it in the other too."""
+    track = (
+        Drawn(noise_m=2).stand(30).drive(2000).stand(60).walk(2022, 20, 60).stand(60).drive(6000).stand(30)
+    )
+    wide, other = circle("wide", 2000, radius_m=80), circle("other", 2050, 25, radius_m=40)
+    (visit,) = visits(track, [wide, other], [plan("wide", "b")])
+    assert (visit.customer_id, s(visit.departed_ms)) == ("wide", pytest.approx(415, abs=8))
+
+
+@pytest.mark.parametrize("seconds", [5, 15, 25, 60])
+def test_standing_as_long_as_the_dwell_is_a_visit_and_shorter_is_none(seconds):
+    """On planned stops with a ping a second the dwell is met to within two of them."""
+    track = Drawn(every_s=1, speed=True).stand(30).drive(2000).stand(seconds).drive(8000).stand(30)
+    assert len(visits(track, [A], [plan("a")])) == (seconds >= 20)
+
+
+def test_the_end_of_the_day_just_before_the_next_stop_tells_both():
+    """No visit is lost because the data ends while the next one runs."""
+    track = Drawn().stand(30).drive(2000).stand(120).drive(4000).stand(40)
+    first, second = visits(track, [A, B], [plan("a", "b")])
+    assert (first.status, second.status) == (VisitStatus.COMPLETED, VisitStatus.OPEN_ENDED)
+
+
 def test_a_phone_silent_when_still_shows_the_whole_stay():
     """Nothing but one fix on arriving and one on leaving."""
     track = Drawn().stand(30).drive(2000).stand(6).silent(600).stand(6).drive(6000).stand(30)
@@ -397,6 +448,23 @@ def test_a_polygon_works_like_a_circle():
         pytest.approx(259.5, abs=1),
         pytest.approx(450.5, abs=1),
     )
+
+
+@pytest.mark.parametrize("lon", [179.98119, -0.01881])
+def test_polygons_across_the_antimeridian_and_greenwich(lon):
+    """The meridian runs through the polygon, 2 km east of where the day begins."""
+    from shapely import Polygon
+
+    plane = LocalPlane(-17.0, lon)
+    corners = [plane.to_degrees(2000 + x, y)[::-1] for x, y in ((-60, -50), (60, -50), (60, 50), (-60, 50))]
+    west = min(c[0] for c in corners)
+    if max(c[0] for c in corners) - west > 180:
+        corners = [(x + 360 if x < 0 else x, y) for x, y in corners]
+    middle = plane.to_degrees(2000, 0)
+    track = Drawn(plane=plane).stand(60).drive(2000).stand(180).drive(6000).stand(30)
+    found = visits(track, [Fence("a", "a", *middle, shape=Polygon(corners))])
+    assert times(found) == [("a", 265, 445)]
+    assert s(found[0].entered_ms) == pytest.approx(257.2, abs=1)
 
 
 def test_a_newer_polygon_under_a_standing_driver_holds_from_its_time_on():
