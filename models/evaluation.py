@@ -32,6 +32,10 @@ Tell = Callable[[str, int], None]
 EXPLAINED: Final = 2_000
 """Stops that mean contributions are taken over."""
 
+EXAMPLES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Stops shown one by one, as shares of all in the order of their prediction."""
+
+EFFECTS: Final = 6
 STEPS: Final = 20
 """About how many steps of progress an evaluation has."""
 
@@ -77,6 +81,7 @@ def evaluate(
         **_of_proofs([(model.routes, proof) for model, proof in pairs], config.prices, known_truth),
         "learning_curve": learning_curve(material, splits[-1], report_step("Learning curve")),
         "importance": _importance(pairs[-1][0], known, pairs[-1][1]),
+        "examples": _examples(pairs[-1][0], known, pairs[-1][1]),
         "regions": {
             "layouts_mae_s": errors_s(known, material.weights, splits[-1:], config.spec, config.recipe),
             "unseen": unseen_regions(material, splits[-1], report_step("Unseen regions")),
@@ -93,6 +98,7 @@ def report_of_training(trained: Trained, prices: Prices | None = None) -> dict[s
         **_of_proofs([(trained.model.routes, trained.proof)], prices, None),
         "learning_curve": [],
         "importance": [],
+        "examples": [],
         "regions": {"layouts_mae_s": dict(trained.layouts_mae_s), "unseen": []},
         "settings": {**trained.tuned.params, "rounds": trained.tuned.rounds},
     }
@@ -158,6 +164,28 @@ def _importance(model: Model, visits: pd.DataFrame, proof: Proof) -> list[dict[s
         for name, share in model.importance().items()
     ]
     return sorted(rows, key=lambda row: (-row["effect_minutes"], row["feature"]))
+
+
+def _examples(model: Model, visits: pd.DataFrame, proof: Proof) -> list[dict[str, Any]]:
+    """Stops predicted short, usual and long, and what makes each so: SHAP contributions in minutes."""
+    order = np.argsort(proof.predicted_s["model"], kind="stable")
+    chosen = order[[round(share * (len(order) - 1)) for share in EXAMPLES]]
+    stops = proof.stops.iloc[chosen]
+    minutes = model.contributions_s(model.features(stops, model.histories(visits))) / 60
+    rows = []
+    for place, (stop, effects) in zip(chosen, zip(stops["visit_id"], minutes, strict=True), strict=True):
+        strongest = np.argsort(-np.abs(effects[:-1]), kind="stable")[:EFFECTS]
+        rows.append(
+            {
+                "visit_id": stop,
+                "base_minutes": float(effects[-1]),
+                "effects_minutes": {model.spec.names[i]: float(effects[i]) for i in strongest},
+                "other_minutes": float(effects[:-1].sum() - effects[strongest].sum()),
+                "p50_minutes": float(effects.sum()),
+                "actual_minutes": float(proof.actual_s[place] / 60),
+            }
+        )
+    return rows
 
 
 def _sample(proof: Proof, law_s: Floats | None, size: int = 1_500) -> dict[str, list[float | None]]:

@@ -30,6 +30,7 @@ def errors(report: Report, names: Mapping[str, str]) -> str:
         "orientation": "h",
         "x": [round(row["mae_s"], 1) for row in rows],
         "y": [names[row["predictor"]] for row in rows],
+        "text": [f"{row['mae_s']:.1f} s" for row in rows],
         "marker": {"color": [colours.get(row["predictor"], THEIRS) for row in rows]},
     }
     return _html("errors", [bars], "mean absolute error, s", "", {"l": 170})
@@ -92,5 +93,7 @@ def _html(
     }
     figure = {"data": traces, "layout": layout}
     return str(
-        to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False})
+        to_html(
+            figure, full_html=False, include_plotlyjs=False, div_id=name, config={"displayModeBar": False}
+        )
     )

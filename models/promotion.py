@@ -1,9 +1,6 @@
 """Train on a table, register what came out, and put it in charge when the gate allows."""
 
-import hashlib
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version as version_of
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -13,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models import dataset, reports
+from models.code import code_version
 from models.errors import IncompatibleModel, NoTrainingData
 from models.evaluation import report_of_training
 from models.features import to_ms, usable
@@ -82,15 +80,6 @@ def _rivalry(registry: Registry, visits: pd.DataFrame, proof: Proof) -> tuple[Pr
     unseen = to_ms(proof.stops["as_of"]) >= champion.trained_until_ms
     fair = proof.only(unseen) if unseen.sum() >= FEWEST_COMPARED else proof
     return fair, predicted_by(champion, usable(visits), fair.stops)
-
-
-@cache
-def code_version() -> str:
-    """This package's version and a digest of the learning code."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return f"{version_of('servicetime')}+{digest.hexdigest()[:12]}"
 
 
 def _passport(trained: Trained, config: TrainingConfig, data_version: str, report: Path) -> Passport:

@@ -92,7 +92,8 @@ def _sections(report: Report) -> list[Section]:
         _groups(report),
         _cold(report),
     ]
-    found += [_routes(report), _costs(report), _curve(report), _importance(report), _regions(report)]
+    found += [_routes(report), _costs(report), _curve(report), _importance(report)]
+    found += [_examples(report), _regions(report)]
     return [section for section in found if section.rows]
 
 
@@ -249,6 +250,22 @@ def _importance(report: Report) -> Section:
             for r in report["importance"][:20]
         ],
         pictures.importance(report),
+    )
+
+
+def _examples(report: Report) -> Section:
+    return Section(
+        "Why a stop takes as long as it does",
+        "Stops from short to long: what an average stop takes, and the minutes that each feature adds.",
+        ("predicted", "took", "average", "made longer or shorter by (minutes)"),
+        [
+            (
+                *(f"{r[k]:.1f} min" for k in ("p50_minutes", "actual_minutes", "base_minutes")),
+                ", ".join(f"{name} {value:+.1f}" for name, value in r["effects_minutes"].items())
+                + f", others {r['other_minutes']:+.1f}",
+            )
+            for r in report["examples"]
+        ],
     )
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.assembly import Recipe, assemble, folds_of
-from models.features import FeatureSpec, usable
+from models.code import code_version
+from models.features import STOP_COLUMNS, FeatureSpec, usable
 from models.fitting import fold
 from models.labels import label_weights
 from models.proof import Proof, prove
@@ -83,7 +84,7 @@ def train(
         config.seed,
         config.common,
         storage,
-        f"{data_digest(known)}-{config.digest()}",
+        f"{data_digest(known)}-{config.digest()}-{code_version()}",
         lambda done, best: tell("Tuning", done, best),
     )
     recipe = Recipe(tuned.params, tuned.rounds, config.common)
@@ -111,6 +112,6 @@ def _notes(visits: pd.DataFrame, config: TrainingConfig, recipe: Recipe, layout:
 
 def data_digest(visits: pd.DataFrame) -> str:
     """A short name of what a model learns from, whatever the order of the rows."""
-    columns = visits[["visit_id", "revision", "service_time_s", "customer_id"]]
+    columns = visits[["visit_id", "revision", "service_time_s", "confidence", *STOP_COLUMNS]]
     hashes = pd.util.hash_pandas_object(columns, index=False).to_numpy()
     return hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()[:16]

@@ -106,6 +106,14 @@ def test_what_the_law_depends_on_matters_most() -> None:
     assert {"stairs", "order_weight_kg"} & set(strongest)
 
 
+def test_contributions_of_single_stops_add_up_to_their_prediction() -> None:
+    examples = report()["examples"]
+    assert [row["p50_minutes"] for row in examples] == sorted(row["p50_minutes"] for row in examples)
+    for row in examples:
+        parts = [row["base_minutes"], *row["effects_minutes"].values(), row["other_minutes"]]
+        assert sum(parts) == pytest.approx(row["p50_minutes"])
+
+
 def test_the_report_is_json_and_the_page_shows_its_figures(tmp_path: Path) -> None:
     page, data = write(report(), tmp_path)
     assert json.loads(data.read_text())["visits"] == 1152

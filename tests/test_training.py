@@ -101,3 +101,5 @@ def test_the_digest_of_the_data_ignores_order_and_sees_every_change() -> None:
     changed = visits.copy()
     changed.loc[3, "service_time_s"] += 0.1
     assert data_digest(changed) != data_digest(visits)
+    corrected = visits.assign(floor=visits["floor"] + 1)
+    assert data_digest(corrected) != data_digest(visits)
