@@ -5,10 +5,10 @@ normal, with an unknown mean and spread: a normal-gamma prior, so that the next 
 (Murphy 2007, "Conjugate Bayesian analysis of the Gaussian distribution", section 4).
 """
 
-from math import lgamma, log, pi, sqrt
-from typing import Final, NamedTuple
+from math import erfc, lgamma, log, pi, sqrt
+from typing import Any, Final
 
-from scipy.special import stdtr
+from numba import njit
 
 PRIOR_MEAN: Final = log(140.0)
 PRIOR_MEAN_WEIGHT: Final = 0.7  # services that the prior mean counts for
@@ -17,28 +17,34 @@ PRIOR_VARIANCE: Final = 0.12
 SHORTEST_S: Final = 5.0
 
 
-class Habit(NamedTuple):
-    """Sums over the services so far: how many, logarithms of length over need, and their squares."""
+@njit(cache=True)
+def log_length(seconds: float, need: float) -> float:
+    """What is summed up of a service: the logarithm of its length for an average order, less the prior's."""
+    return log(max(seconds, SHORTEST_S) / need) - PRIOR_MEAN
 
-    services: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
 
-    def with_service(self, seconds: float, need: float) -> "Habit":
-        """With one more standing, in which customers of that need together were served."""
-        z = log(max(seconds, SHORTEST_S) / need) - PRIOR_MEAN
-        return Habit(self.services + 1, self.total + z, self.squares + z * z)
+@njit(cache=True)
+def dwell_score(
+    services: float, total: float, squares: float, seconds: float, need: float, customers: int, censored: bool
+) -> Any:
+    """Log likelihood (per second) of a standing so long, in which customers of that need were served.
 
-    def score(self, seconds: float, need: float, customers: int, censored: bool) -> float:
-        """Log likelihood (per second) of a standing so long; `censored`: at least so long."""
-        n, shape = self.services, PRIOR_SHAPE + 0.5 * self.services
-        weight = PRIOR_MEAN_WEIGHT + n
-        mean = self.total / weight
-        rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(self.squares - self.total * self.total / weight, 0.0)
-        scale = sqrt(rate / shape * (1.0 / customers + 1.0 / weight))
-        z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - mean) / scale
-        freedom = 2 * shape
-        if censored:
-            return log(max(float(stdtr(freedom, -z)), 1e-9))
-        norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
-        return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
+    `services`, `total` and `squares` are the sums over `log_length` so far; `censored`: at least so long.
+    """
+    shape = PRIOR_SHAPE + 0.5 * services
+    weight = PRIOR_MEAN_WEIGHT + services
+    rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(squares - total * total / weight, 0.0)
+    scale = sqrt(rate / shape * (1.0 / customers + 1.0 / weight))
+    z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - total / weight) / scale
+    freedom = 2 * shape
+    if censored:
+        return log(max(_beyond(z, freedom), 1e-9))
+    norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
+    return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
+
+
+@njit(cache=True)
+def _beyond(z: float, freedom: float) -> float:
+    """Chance that Student's t exceeds z (Abramowitz and Stegun 1964, 26.7.8)."""
+    normal = z * (1 - 1 / (4 * freedom)) / sqrt(1 + z * z / (2 * freedom))
+    return 0.5 * erfc(normal / sqrt(2))

@@ -10,7 +10,6 @@ from geofence.geometry import LocalPlane, distance_m
 from geofence.rules import Rules
 from geofence.standstills import Standstill
 
-BACKGROUND: Final = log(1 / 250.0**2)  # a standstill that serves nobody may be anywhere
 PARK_SD_M: Final = 18.0  # a parked van about the geocoded door
 WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong
 WRONG_SHARE: Final = 0.12
@@ -45,9 +44,9 @@ class Candidate:
         return (*self.middle, self.spread_m)
 
     def parked(self, park: tuple[float, float], noise_m: float) -> float:
-        """Log likelihood ratio of a van's place for this customer against a standstill that serves nobody."""
+        """Log density (per square metre) of a van's place for this customer."""
         away = hypot(park[0] - self.middle[0], park[1] - self.middle[1])
-        return _density(away, sqrt(PARK_SD_M**2 + noise_m**2 + self.spread_m**2)) - BACKGROUND
+        return _density(away, sqrt(PARK_SD_M**2 + noise_m**2 + self.spread_m**2))
 
 
 def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rules: Rules) -> list[Candidate]:

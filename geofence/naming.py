@@ -5,7 +5,7 @@ from hashlib import blake2b
 from itertools import count, islice
 from typing import Final
 
-from geofence.assignment import Target
+from geofence.groups import Target
 
 DAY_MS: Final = 86_400_000
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from geofence.assignment import Assigner, Belief, Change, Decision, Target
+from geofence.assignment import Assigner, Belief, Change, Decision
 from geofence.events import (
     FenceEvent,
     FenceEventType,
@@ -14,6 +14,7 @@ from geofence.events import (
     VisitStatus,
 )
 from geofence.evidence import Candidate
+from geofence.groups import Target
 from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.rules import Rules, ServiceStart
@@ -47,7 +48,8 @@ class Visit:
 
     targets: tuple[Target, ...]
     parts: list[int]
-    changes: tuple[Change, ...]  # from each target to the next
+    changes: tuple[Change, ...]  # from each target to the next, during the longest part
+    longest_ms: int
 
 
 class _Made(NamedTuple):
@@ -63,9 +65,10 @@ def group(decisions: Iterable[Decision]) -> list[Visit]:
     for decision in decisions:
         if decision.resumes and visits:
             visits[-1].parts.append(decision.number)
-            visits[-1].changes = decision.changes
+            if decision.length_ms > visits[-1].longest_ms:
+                visits[-1].changes, visits[-1].longest_ms = decision.changes, decision.length_ms
         else:
-            visits.append(Visit(decision.targets, [decision.number], decision.changes))
+            visits.append(Visit(decision.targets, [decision.number], decision.changes, decision.length_ms))
     return visits
 
 
@@ -167,14 +170,14 @@ class Reporter:
         for number in [n for n in self._stays if n < gone]:
             del self._stays[number]
             self._made.pop(number, None)
-            assigner.beliefs.pop(number, None)
+            assigner.forget(number)
 
     def _told(
         self, visit: Visit, assigner: Assigner, ids: Sequence[str], furthest: int
     ) -> Sequence[ServiceTime]:
         """The records of a visit: the very same ones while nothing that they depend on has changed."""
         longest = max(visit.parts, key=lambda i: _length_ms(self._stays[i].standstill))
-        belief = assigner.beliefs.get(longest, NOBODY)
+        belief = assigner.belief(longest)
         depends_on = visit.targets, tuple(visit.parts), visit.changes, ids, belief, furthest
         made = self._made.get(visit.parts[0])
         if made is None or made.depends_on != depends_on:

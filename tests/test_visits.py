@@ -2,7 +2,8 @@
 
 import pytest
 
-from geofence.assignment import Decision, Target
+from geofence.assignment import Decision
+from geofence.groups import Target
 from geofence.naming import Names
 from geofence.plan import PlannedStop
 from geofence.routes import Order, Route, Stop
@@ -19,7 +20,7 @@ def target(customer_id: str, stop_id: str | None = None) -> Target:
 
 
 def decision(number: int, *customers: str, resumes: bool = False) -> Decision:
-    return Decision(None, number, tuple(target(c) for c in customers), resumes, ())
+    return Decision(number, tuple(target(c) for c in customers), resumes, (), 60_000)
 
 
 def test_a_decision_that_resumes_adds_to_the_visit_before_it():

@@ -1,0 +1,329 @@
+"""Hypotheses about a day's standstills, as arrays, and how they grow by one standstill.
+
+A hypothesis says whom each standstill served. It is scored by place, time, order and what is unserved.
+Those alike in all that matters later are joined: their weights add up, and so do their beliefs about the
+standstills that may still change, so that these come out as by forward smoothing (compare Rabiner 1989).
+"""
+
+from math import exp, log, pi, sqrt
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from geofence.dwell import dwell_score, log_length
+from geofence.order import Bits, has, jumped, order_prior, put
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+BEAM: Final = 24
+TOO_UNLIKELY: Final = 11.0  # hypotheses so far below the best are dropped
+
+UNPLANNED: Final = log(0.001)  # a customer that the route does not name
+AGAIN: Final = log(0.005)  # a second visit that nobody planned
+AGAIN_FREE: Final = log(0.05)  # ... where there is no plan
+FREE: Final = log(0.25)  # any customer when there is no route
+NOBODY: Final = log(0.5)
+SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
+SHARED_REACH_M: Final = 40.0  # ... and how it falls with the distance of the doors
+SAME_PLACE_M: Final = 12.0
+SOON_MS: Final = 180_000
+RESUMED_S: Final = np.array([60.0, 180.0, 600.0, 1800.0])
+RESUMED_HERE: Final = np.log((0.15, 0.08, 0.02, 0.002))
+RESUMED_MOVED: Final = np.log((0.01, 0.005, 0.001))
+RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
+MOVED_M: Final = 30.0  # a van moved within one service moves about so far
+ROAD_M: Final = 60.0  # who stands for nobody stands somewhere on the roads about the way driven ...
+FAR_M: Final = 1500.0  # ... of which this much counts
+FAR_FREE_M: Final = 300.0  # ... where any customer may be served
+TOO_SHORT: Final = -6.0
+
+# columns of Beam.real
+SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DRIVEN, DOOR_X, DOOR_Y = range(12)
+# columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
+# end, how many customers, group (-1: none yet)
+LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID = range(6)
+# columns of Groups.real
+G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
+# columns of Groups.whole and Groups.members
+G_ID, G_SIZE, G_START = range(3)
+M_NUMBER, M_CUSTOMER, M_CANDIDATE, M_STOPS, M_STOPS_END = range(5)
+
+
+class Beam(NamedTuple):
+    """Hypotheses, a row each, best first; `past` and `belief` have a slot for each standstill still open.
+
+    `past` holds the group served (-1: nobody) and whether it resumed the visit before; `belief` the chance
+    that each candidate was served.
+    """
+
+    real: Floats
+    whole: Ints
+    served: Bits  # planned stops
+    seen: Bits  # customers
+    past: Ints
+    belief: Floats
+
+
+class Groups(NamedTuple):
+    """Customers that one standstill may have served together, a row each; members follow one another."""
+
+    real: Floats
+    whole: Ints
+    members: Ints
+    stops: Ints  # planned stops of the members' customers, M_STOPS to M_STOPS_END
+
+
+class Stand(NamedTuple):
+    """What of a standstill matters to all hypotheses alike."""
+
+    arrived_ms: int
+    departed_ms: int
+    park_x: float
+    park_y: float
+    censored: bool
+    driven_m: float
+    idle: float  # log likelihood of its length when it serves nobody
+    planned: bool  # whether there is a plan
+
+
+@njit(cache=True)
+def grow(beam: Beam, groups: Groups, stand: Stand, slot: int) -> Any:
+    """The best hypotheses after one more standstill, whose slot is given."""
+    score, old, group, how, dwell, place = _growths(beam, groups, stand)
+    order = np.argsort(-score, kind="mergesort")
+    kept = Beam(
+        np.empty((BEAM, beam.real.shape[1])),
+        np.empty((BEAM, beam.whole.shape[1]), np.int64),
+        np.empty((BEAM, beam.served.shape[1]), np.uint64),
+        np.empty((BEAM, beam.seen.shape[1]), np.uint64),
+        np.empty((BEAM, beam.past.shape[1], 2), np.int64),
+        np.empty((BEAM, beam.belief.shape[1], beam.belief.shape[2])),
+    )
+    count = 0
+    for k in order[: 6 * BEAM]:
+        if score[k] < score[order[0]] - TOO_UNLIKELY:
+            break
+        if count == BEAM:
+            break
+        _write(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
+        kept.real[count, SCORE] = score[k]
+        if how[k] > 0:
+            kept.real[count, DWELL], kept.real[count, PLACE] = dwell[k], place[k]
+        twin = _twin(kept, count, slot)
+        if twin < 0:
+            count += 1
+        else:
+            _join(kept, twin, count)
+    best = np.argsort(-kept.real[:count, SCORE], kind="mergesort")
+    return Beam(
+        kept.real[best], kept.whole[best], kept.served[best], kept.seen[best], kept.past[best],
+        kept.belief[best],
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _growths(beam: Beam, groups: Groups, stand: Stand) -> Any:
+    """All ways to go on: their score, hypothesis, group, how (0 nobody, 1 visit, 2 resumed), dwell, place."""
+    n = len(beam.real) * (len(groups.real) + 2)
+    score, dwell, place = np.empty(n), np.zeros(n), np.zeros(n)
+    old, group, how = np.empty(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
+    served, count = np.empty_like(beam.served[0]), 0
+    seconds = (stand.departed_ms - stand.arrived_ms) / 1000
+    far_m = FAR_M if stand.planned else FAR_FREE_M
+    for h in range(len(beam.real)):
+        real, whole = beam.real[h], beam.whole[h]
+        driven = min(stand.driven_m - real[DRIVEN], far_m)
+        idle = real[SCORE] + NOBODY + stand.idle - log(ROAD_M * (driven + ROAD_M))
+        score[count], old[count], count = idle, h, count + 1
+        services, total, squares = _habit(real, whole)
+        unmoved = whole[GROUP_ID] >= 0 and _unmoved(real, whole, stand)
+        for g in range(len(groups.real)):
+            prior = _prior(beam, h, groups, g, stand.planned, served)
+            if prior == -np.inf:
+                continue
+            of = groups.real[g]
+            chance = share_chance(of[FIRST_X] - real[DOOR_X], of[FIRST_Y] - real[DOOR_Y])
+            prior += of[G_SHARED] + log(chance if unmoved else 1 - chance)
+            length = dwell_score(
+                services, total, squares, seconds, of[G_NEED], groups.whole[g, G_SIZE], stand.censored
+            )
+            length += TOO_SHORT if seconds < of[G_NEEDED_S] else 0.0
+            new = real[SCORE] + prior + of[G_PLACE] + length
+            if new > idle - TOO_UNLIKELY:
+                score[count], old[count], group[count], how[count] = new, h, g, 1
+                dwell[count], place[count] = length, of[G_PLACE]
+                count += 1
+        for g in range(len(groups.real)):
+            if groups.whole[g, G_ID] == whole[GROUP_ID]:
+                more, length, where = _resumed(real, whole, groups, g, stand, seconds)
+                if more > -np.inf:
+                    score[count], old[count], group[count], how[count] = real[SCORE] + more, h, g, 2
+                    dwell[count], place[count] = length, where
+                    count += 1
+    return score[:count], old[:count], group[:count], how[:count], dwell[:count], place[:count]
+
+
+@njit(cache=True)
+def share_chance(dx: float, dy: float) -> float:
+    """Chance that the next customer, whose door is so far from the last one's, is served without a move."""
+    return SHARED * exp(-(dx * dx + dy * dy) / SHARED_REACH_M**2) + 1e-3
+
+
+@njit(cache=True)
+def _habit(real: Floats, whole: Ints) -> Any:
+    """Sums over the lengths of services, the latest visit included."""
+    if whole[GROUP_ID] < 0:
+        return real[SERVICES], real[TOTAL], real[SQUARES]
+    z = log_length((whole[UNTIL] - whole[SINCE]) / 1000, real[NEED])
+    return real[SERVICES] + 1, real[TOTAL] + z, real[SQUARES] + z * z
+
+
+@njit(cache=True)
+def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
+    """Whether the van stands where it stood for the latest visit, just before."""
+    apart = sqrt((stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2)
+    return stand.arrived_ms - whole[UNTIL] < SOON_MS and apart <= SAME_PLACE_M
+
+
+@njit(cache=True)
+def likeliest_orders(beam: Beam, whole: Ints, members: Ints, stops: Ints, planned: bool) -> Floats:
+    """The highest log chance of each group's order in any hypothesis."""
+    groups = Groups(np.empty((0, 8)), whole, members, stops)
+    served = np.empty_like(beam.served[0])
+    best = np.full(len(whole), -np.inf)
+    for h in range(len(beam.real)):
+        behind = beam.real[h, SCORE] - beam.real[0, SCORE]
+        for g in range(len(whole)):
+            best[g] = max(best[g], behind + _prior(beam, h, groups, g, planned, served))
+    return best
+
+
+@njit(cache=True)
+def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bits) -> float:
+    """How likely these are served next, in this order; -inf when one of them has been served already."""
+    served[:] = beam.served[h]
+    last, pending, prior = beam.whole[h, LAST], beam.whole[h, PENDING], 0.0
+    start = groups.whole[g, G_START]
+    for m in range(start, start + groups.whole[g, G_SIZE]):
+        number, customer = groups.members[m, M_NUMBER], groups.members[m, M_CUSTOMER]
+        if number >= 0:
+            if has(served, number):
+                return -np.inf
+            prior += order_prior(served, last, pending, number)
+            pending = jumped(served, last, number)
+            put(served, number)
+            last = number
+        elif customer < 64 * beam.seen.shape[1] and has(beam.seen[h], customer):
+            prior += AGAIN if planned else AGAIN_FREE
+        else:
+            for s in range(groups.members[m, M_STOPS], groups.members[m, M_STOPS_END]):
+                if not has(served, groups.stops[s]):
+                    return -np.inf
+            prior += UNPLANNED if planned else FREE
+    return prior
+
+
+@njit(cache=True)
+def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, seconds: float) -> Any:
+    """The standstill as one more part of the latest visit: the van was moved, or the driver came back.
+
+    What it adds to the score, and the new scores of dwell and place.
+    """
+    gap_s = (stand.arrived_ms - whole[UNTIL]) / 1000
+    away2 = (stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2
+    here = away2 <= SAME_PLACE_M**2
+    priors = RESUMED_HERE if here else RESUMED_MOVED
+    at = np.searchsorted(RESUMED_S, gap_s)
+    if at >= len(priors):
+        return -np.inf, 0.0, 0.0
+    where = -log(pi * SAME_PLACE_M**2) if here else -away2 / MOVED_M**2 - log(pi * MOVED_M**2)
+    whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
+    of = groups.real[g]
+    length = dwell_score(
+        real[SERVICES], real[TOTAL], real[SQUARES], whole_s, of[G_NEED], groups.whole[g, G_SIZE],
+        stand.censored,
+    )  # fmt: skip
+    length += TOO_SHORT if whole_s < of[G_NEEDED_S] else 0.0
+    place = (real[PLACE] * before_s + of[G_PLACE] * seconds) / max(before_s + seconds, 1.0)
+    more = priors[at] + where + place - real[PLACE] + length - real[DWELL] + RESUMED_DWELL
+    return more, length, place
+
+
+@njit(cache=True)
+def _write(
+    kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
+) -> None:
+    """Write down the hypothesis that comes of one growth."""
+    kept.real[row], kept.whole[row] = beam.real[h], beam.whole[h]
+    kept.served[row], kept.seen[row] = beam.served[h], beam.seen[h]
+    kept.past[row], kept.belief[row] = beam.past[h], beam.belief[h]
+    kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
+    kept.belief[row, slot, :] = 0.0
+    if how == 0:
+        return
+    real, whole, start = kept.real[row], kept.whole[row], groups.whole[g, G_START]
+    kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == 2
+    for m in range(start, start + groups.whole[g, G_SIZE]):
+        kept.belief[row, slot, groups.members[m, M_CANDIDATE]] = 1.0
+    whole[UNTIL] = stand.departed_ms
+    real[PARK_X], real[PARK_Y], real[DRIVEN] = stand.park_x, stand.park_y, stand.driven_m
+    if how == 2:
+        return
+    real[SERVICES], real[TOTAL], real[SQUARES] = _habit(beam.real[h], beam.whole[h])
+    real[NEED], whole[SIZE], whole[GROUP_ID] = (
+        groups.real[g, G_NEED],
+        groups.whole[g, G_SIZE],
+        groups.whole[g, G_ID],
+    )
+    real[DOOR_X], real[DOOR_Y] = groups.real[g, LAST_X], groups.real[g, LAST_Y]
+    whole[SINCE] = stand.arrived_ms
+    for m in range(start, start + groups.whole[g, G_SIZE]):
+        number = groups.members[m, M_NUMBER]
+        put(kept.seen[row], groups.members[m, M_CUSTOMER])
+        if number >= 0:
+            whole[PENDING] = jumped(kept.served[row], whole[LAST], number)
+            whole[LAST] = number
+            put(kept.served[row], number)
+
+
+@njit(cache=True)
+def _twin(kept: Beam, row: int, slot: int) -> int:
+    """The row before this one that is alike in all that matters later, -1 when there is none."""
+    for other in range(row):
+        if (
+            kept.whole[other, LAST] == kept.whole[row, LAST]
+            and kept.whole[other, PENDING] == kept.whole[row, PENDING]
+            and kept.whole[other, SINCE] == kept.whole[row, SINCE]
+            and kept.whole[other, GROUP_ID] == kept.whole[row, GROUP_ID]
+            and kept.past[other, slot, 0] == kept.past[row, slot, 0]
+            and kept.past[other, slot, 1] == kept.past[row, slot, 1]
+            and np.array_equal(kept.served[other], kept.served[row])
+        ):
+            return other
+    return -1
+
+
+@njit(cache=True)
+def _join(kept: Beam, row: int, other: int) -> None:
+    """Add the weight and the beliefs of another hypothesis, which is no better."""
+    ratio = np.exp(kept.real[other, SCORE] - kept.real[row, SCORE])
+    kept.real[row, SCORE] += np.log1p(ratio)
+    kept.belief[row] = (kept.belief[row] + ratio * kept.belief[other]) / (1 + ratio)
+
+
+def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
+    """One hypothesis that has explained nothing yet."""
+    real = np.zeros((1, 12))
+    real[0, NEED], real[0, DRIVEN], real[0, DOOR_X] = 1.0, -250.0, 1e9
+    whole = np.array([[-1, -1, 0, 0, 0, -1]], dtype=np.int64)
+    return Beam(
+        real,
+        whole,
+        np.zeros((1, planned // 64 + 1), np.uint64),
+        np.zeros((1, 1), np.uint64),
+        np.full((1, slots, 2), -1, np.int64),
+        np.zeros((1, slots, candidates)),
+    )

@@ -1,0 +1,79 @@
+"""How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved."""
+
+from math import log
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Bits = npt.NDArray[np.uint64]
+
+AHEAD: Final = np.log((0.88, 0.06, 0.015, 0.006, 0.003))  # by how many unserved stops are jumped over
+BEHIND: Final = np.log((0.02, 0.01, 0.006, 0.003))
+FAR: Final = log(0.001)
+SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
+GOES_ON: Final = log(0.5)  # ... or it does not
+
+
+@njit(cache=True)
+def has(bits: Bits, number: int) -> bool:
+    """Whether that number is in the set."""
+    return bool((bits[number >> 6] >> np.uint64(number & 63)) & np.uint64(1))
+
+
+@njit(cache=True)
+def put(bits: Bits, number: int) -> None:
+    """Add that number to the set."""
+    bits[number >> 6] |= np.uint64(1) << np.uint64(number & 63)
+
+
+@njit(cache=True)
+def _between(served: Bits, low: int, high: int, most: int) -> int:
+    """How many from low to high (without it) are unserved; counting ends at `most`."""
+    count = 0
+    for number in range(high - 1, low - 1, -1):
+        if not has(served, number):
+            count += 1
+            if count == most:
+                break
+    return count
+
+
+@njit(cache=True)
+def order_prior(served: Bits, last: int, pending: int, number: int) -> float:
+    """Log chance that this stop comes next, by its rank among the unserved after, or before, the last one.
+
+    `pending` is the stop that was just jumped over (-1: none): two stops may be swapped.
+    """
+    if number == pending:
+        return SWAPPED
+    if number > last:
+        rank = _between(served, last + 1, number, len(AHEAD))
+        going_on = GOES_ON if pending >= 0 else 0.0
+        return going_on + (AHEAD[rank] if rank < len(AHEAD) else FAR)
+    rank = _between(served, number + 1, last, len(BEHIND))
+    return BEHIND[rank] if rank < len(BEHIND) else FAR
+
+
+@njit(cache=True)
+def jumped(served: Bits, last: int, number: int) -> int:
+    """The stop jumped over by serving this one next, -1 unless it is a single one."""
+    found = -1
+    for between in range(last + 1, number):
+        if not has(served, between):
+            if found >= 0:
+                return -1
+            found = between
+    return found
+
+
+@njit(cache=True)
+def best_prior(served: Bits, last: Any, pending: Any, numbers: Any) -> float:
+    """The highest chance of any of these stops in any of these rows; -inf when all are served."""
+    best = -np.inf
+    for row in range(len(served)):
+        for number in numbers:
+            if not has(served[row], number):
+                best = max(best, order_prior(served[row], last[row], pending[row], number))
+    return best
