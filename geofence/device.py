@@ -2,12 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from geofence.evidence import Candidate, spread_m
 from geofence.fences import Fence, FenceSet
-from geofence.geometry import LocalPlane
+from geofence.geometry import LocalPlane, distance_m
 from geofence.standstills import Standstill
 
 REPEATED_MS: Final = 600_000  # an entry told again so soon is the same; later, an exit was lost
@@ -89,6 +90,48 @@ class DeviceLog:
         exits = [e.ts_ms for e in own[:back] if not e.entered and e.ts_ms > middle]
         return (entries[0] if entries else None), (exits[-1] if exits else None)
 
+    def seen(self, standstill: Standstill, near: Sequence[str]) -> Standstill:
+        """The standstill with an arrival or departure that pings left open, as the phone told it.
+
+        `near` are the fences it may be in, the likeliest first.
+        """
+        begin, end = standstill.arrived_between_ms, standstill.departed_between_ms
+        if begin[1] - begin[0] > SEEN_MS:
+            entered_ms = _first(self._last_entry(fence_id, begin) for fence_id in near)
+            if entered_ms is not None:
+                between = (entered_ms, begin[1])
+                standstill = replace(standstill, arrived_ms=entered_ms, arrived_between_ms=between)
+        if standstill.open_ended or end[1] - end[0] > SEEN_MS:
+            until_ms = self._elsewhere_ms(end[0], near) if standstill.open_ended else end[1]
+            exited_ms = _first(self._last_exit(fence_id, end[0], until_ms) for fence_id in near)
+            if exited_ms is not None:
+                between = (end[0], exited_ms)
+                standstill = replace(
+                    standstill, departed_ms=exited_ms, departed_between_ms=between, open_ended=False
+                )
+        return standstill
+
+    def _last_entry(self, fence_id: str, between: tuple[int, int]) -> int | None:
+        """The entry after which the fence was not left again; None when it was, or none was told."""
+        own = [e for e in self.events if e.fence_id == fence_id and between[0] < e.ts_ms <= between[1]]
+        return own[-1].ts_ms if own and own[-1].entered else None
+
+    def _last_exit(self, fence_id: str, after_ms: int, until_ms: int) -> int | None:
+        """The exit after which the fence was not entered again, unless an exit before that was lost."""
+        own = [e for e in self.events if e.fence_id == fence_id and after_ms < e.ts_ms <= until_ms]
+        lost = any(a.entered and b.entered and b.ts_ms - a.ts_ms > REPEATED_MS for a, b in pairwise(own))
+        return own[-1].ts_ms if own and not own[-1].entered and not lost else None
+
+    def _elsewhere_ms(self, after_ms: int, near: Sequence[str]) -> int:
+        """When the phone next entered another fence, or came back into one of these."""
+        left: set[str] = set()
+        for event in self.events[bisect_right(self.events, after_ms, key=_time) :]:
+            if event.entered and (event.fence_id not in near or event.fence_id in left):
+                return event.ts_ms - 1
+            if not event.entered:
+                left.add(event.fence_id)
+        return self.events[-1].ts_ms
+
     def _until(self, ts_ms: int) -> list[DeviceEvent]:
         return self.events[: bisect_right(self.events, ts_ms, key=_time)]
 
@@ -106,7 +149,7 @@ def stay_of(
     found = {pair.fence_id: (own, pair)}
     for rival in rivals:
         fence = fences.get(rival.fence_id, rival.entered_ms)
-        if fence is not None:
+        if fence is not None and _meet(own, fence):
             found[rival.fence_id] = fence, rival
     begin_ms = max(after_ms, *(p.entered_ms for _, p in found.values()))
     if begin_ms >= pair.exited_ms:
@@ -153,6 +196,15 @@ def _entry(since: tuple[int, int] | None, ts_ms: int) -> tuple[int, int]:
     """First telling of an entry and the latest one."""
     again = since is not None and ts_ms - since[1] <= REPEATED_MS
     return (since[0] if since is not None and again else ts_ms), ts_ms
+
+
+def _meet(a: Fence, b: Fence) -> bool:
+    """Whether one may be in both; else an exit from one of them was lost."""
+    return distance_m(a.lat, a.lon, b.lat, b.lon) <= 2 * (_size_m(a) + _size_m(b))
+
+
+def _first(times: Iterable[int | None]) -> int | None:
+    return next((ms for ms in times if ms is not None), None)
 
 
 def _place(fences: Sequence[Fence], plane: LocalPlane) -> tuple[tuple[float, float], float]:

@@ -262,6 +262,10 @@ class Shift:
         d = self._decoded
         self._note_looked(standstill)
         near = candidates(standstill, d.plane, self._fences, self._rules)
+        by_phone = False
+        if self._device.events and not standstill.hidden:
+            seen = self._device.seen(standstill, [c.fence.fence_id for c in near])
+            by_phone, standstill = seen is not standstill, seen
         self._passes.drive(d, min(standstill.first, standstill.last))
         self._passes.stand(max(standstill.first, standstill.last), standstill, near)
         index = self._reporter.next_number
@@ -272,7 +276,7 @@ class Shift:
         walk = self._walk(standstill)
         found = self._assigner.step(index, standstill, walk, near)
         crossed = self._crossed(found, standstill)
-        self._reporter.add(Stay(standstill, crossed, self._accuracy(standstill)))
+        self._reporter.add(Stay(standstill, crossed, self._accuracy(standstill), by_phone=by_phone))
 
     def _crossed(self, found: Sequence[Candidate], standstill: Standstill) -> tuple[Candidate, ...]:
         """The candidates with the times of entry and exit, by the track or else by the phone."""

@@ -36,6 +36,7 @@ class Stay:
     candidates: tuple[Candidate, ...]
     median_accuracy_m: float | None
     by_device: bool = False  # the phone's own events tell of it, no ping does
+    by_phone: bool = False  # they tell of its beginning or end, where pings do not
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""
@@ -288,7 +289,7 @@ class Reporter:
         flags = []
         if any(s.standstill.max_gap_s > GAP_BRIDGED_S and not s.by_device for s in stays):
             flags.append("gap_bridged")
-        if any(s.by_device for s in stays):
+        if any(s.by_device or s.by_phone for s in stays):
             flags.append("device_events")
         if len(stays) > 1:
             flags.append("merged")

@@ -125,9 +125,59 @@ def test_the_phone_fills_in_the_crossing_that_pings_do_not_show():
     alone, filled = device_visits([], track.pings), device_visits(told("a", -20, 430), track.pings)
     assert [(r.entered_ms, r.exited_ms) for r in alone] == [(None, None)]
     assert [(r.entered_ms, r.exited_ms) for r in filled] == [(at(-20), at(430))]
-    assert [(r.arrived_ms, r.departed_ms, r.flags) for r in filled] == [
-        (r.arrived_ms, r.departed_ms, r.flags) for r in alone
-    ]
+    assert [r.arrived_ms for r in filled] == [r.arrived_ms for r in alone]
+    assert [(r.departed_ms, r.status) for r in filled] == [(at(430), VisitStatus.COMPLETED)]
+
+
+def test_an_entry_whose_exit_never_came_is_no_visit():
+    """How long the phone stayed is not known."""
+    assert device_visits(told("a", 100)) == []
+    assert [r.customer_id for r in device_visits([*told("a", 100), *told("b", 1000, 1300)])] == ["b"]
+
+
+def test_an_exit_alone_is_no_visit():
+    assert device_visits(told("a", None, 400)) == []
+
+
+def test_the_exit_of_a_phone_whose_pings_had_died_ends_the_visit():
+    track = Drawn().stand(30).drive(900).stand(200)
+    (dead,) = device_visits([], track.pings)
+    (found,) = device_visits(told("a", None, 900), track.pings)
+    assert (dead.status, found.status) == (VisitStatus.OPEN_ENDED, VisitStatus.COMPLETED)
+    assert (found.departed_ms, found.exited_ms) == (at(900), at(900))
+    assert found.departed_between_ms == (dead.departed_ms, at(900))
+    assert "device_events" in found.flags
+    assert found.visit_id == dead.visit_id
+
+
+def test_an_exit_after_the_phone_was_elsewhere_is_not_of_this_visit():
+    track = Drawn().stand(30).drive(900).stand(200)
+    (dead,) = device_visits([], track.pings)
+    later = [*told("far", 1500, 1600), *told("a", None, 3000)]
+    assert device_visits(later, track.pings)[0] == dead
+    again = [*told("a", None, 450), *told("a", 9000, 9300)]
+    first, second = device_visits(again, track.pings)
+    assert (first.departed_ms, second.arrived_ms, second.departed_ms) == (at(450), at(9000), at(9300))
+
+
+def test_a_departure_and_an_arrival_in_a_silence_are_dated_by_the_phone():
+    """The phone sends no pings while it rides from a to far."""
+    track = (
+        Drawn().stand(30).drive(900).stand(100).silent(1500, at=(9000, 0)).stand(300).drive(12000).stand(30)
+    )
+    alone = device_visits([], track.pings)
+    helped = device_visits([*told("a", None, 600), *told("far", 1400)], track.pings)
+    assert [r.customer_id for r in helped] == [r.customer_id for r in alone] == ["a", "far"]
+    assert alone[0].departed_ms > at(650)
+    assert helped[0].departed_ms == at(600)
+    assert helped[1].arrived_ms == at(1400)
+    assert helped[1].departed_ms == alone[1].departed_ms
+
+
+def test_a_driver_who_went_back_in_before_the_silence_ended_stayed():
+    track = Drawn().stand(30).drive(900).stand(100).silent(1500).stand(100).drive(5000).stand(30)
+    whole = device_visits([], track.pings)
+    assert device_visits([*told("a", None, 600), *told("a", 700)], track.pings) == whole
 
 
 def test_a_crossing_that_pings_show_is_not_changed_by_the_phone():
