@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from learning_town import DAY_MS, START_MS, Row, framed, small_town
 
 from geofence.fences import Fence, FenceSet
@@ -46,6 +48,31 @@ def test_changing_the_future_changes_no_feature(day: int) -> None:
     assert len(stops) == 48
     for others in (changed, fewer):
         np.testing.assert_array_equal(matrix(framed(others), stops, spec), expected)
+
+
+@given(
+    moment_ms=st.integers(START_MS + DAY_MS, START_MS + 23 * DAY_MS),
+    factor=st.floats(0.01, 50),
+    delay_s=st.integers(0, 500_000),
+    dropped=st.sets(st.integers(0, 1151), max_size=300),
+)
+@settings(max_examples=25, deadline=None)
+def test_whatever_ends_later_leaves_every_feature_as_it_was(
+    moment_ms: int, factor: float, delay_s: int, dropped: set[int]
+) -> None:
+    visits = small_town().frame()
+    now = pd.Timestamp(moment_ms, unit="ms", tz="UTC")
+    later = visits["departed_at"] >= now
+    changed = visits.assign(
+        service_time_s=visits["service_time_s"].where(~later, visits["service_time_s"] * factor),
+        departed_at=visits["departed_at"].where(
+            ~later, visits["departed_at"] + pd.Timedelta(seconds=delay_s)
+        ),
+    )
+    gone = later & visits.index.isin(dropped)
+    stops = visits.sample(40, random_state=moment_ms % 2**32).assign(as_of=now)
+    spec = AWARE.learned(visits)
+    np.testing.assert_array_equal(matrix(changed[~gone], stops, spec), matrix(visits, stops, spec))
 
 
 def test_the_outcome_of_a_visit_is_no_part_of_its_own_features() -> None:
@@ -125,6 +152,63 @@ def test_training_rows_equal_serving_rows() -> None:
     serving, training = matrix(visits, served(), spec), matrix(visits, detected(), spec)
     np.testing.assert_array_equal(training, serving)
     assert not np.isnan(serving[0]).all()
+
+
+FACTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "floor": st.one_of(st.integers(-2, 30), st.just("3")),
+        "elevator": st.sampled_from([True, False, "yes", "no"]),
+        "parking_difficulty": st.sampled_from([1, 4.5, "easy", "hard"]),
+        "area_type": st.sampled_from(["urban", "rural"]),
+        "region": st.sampled_from(["north", "south"]),
+    },
+)
+ORDERS = st.none() | st.builds(
+    Order, st.none() | st.floats(0, 900), st.none() | st.integers(0, 90), st.none() | st.integers(0, 20)
+)
+PLANNED = st.lists(st.tuples(ORDERS, FACTS, st.none() | st.integers(0, 40_000_000)), min_size=1, max_size=5)
+
+
+@given(PLANNED, st.sampled_from(["north", "south", None]), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_any_plan_gives_the_same_features_for_training_and_serving(
+    planned: list[Any], region: str | None, days: int
+) -> None:
+    starts_ms = START_MS + days * DAY_MS
+    stops = [
+        Stop(f"s{n}", f"c{n}", n + 1, None if after_ms is None else starts_ms + after_ms, order)
+        for n, (order, _, after_ms) in enumerate(planned)
+    ]
+    fences = [
+        Fence(f"f{n}", f"c{n}", 47.0 + n / 500, 8.0, radius_m=40, facts=facts)
+        for n, (_, facts, _) in enumerate(planned)
+    ]
+    facts, route = (
+        Facts(FenceSet(fences), WeatherBook(REPORTS)),
+        Route("r", "d", starts_ms, tuple(stops), None, region),
+    )
+    records = [
+        {
+            "visit_id": f"v{n}",
+            "revision": 1,
+            "status": "completed",
+            "driver_id": "d",
+            "customer_id": f"c{n}",
+            "fence_id": f"f{n}",
+            "route_id": "r",
+            "stop_id": f"s{n}",
+            "arrived_at": f"2026-09-0{days + 1}T{12 + n}:00:00.000Z",
+            "departed_at": f"2026-09-0{days + 1}T{12 + n}:08:00.000Z",
+            "service_time_s": 480.0,
+        }
+        for n in range(len(stops))
+    ]
+    visits = small_town().frame()
+    training = framed([training_row(r, facts.of_visit(r, route)) for r in records])
+    spec = FeatureSpec().learned(training)
+    serving = matrix(visits, frame_of(facts.of_routes([route])), spec)
+    np.testing.assert_array_equal(matrix(visits, training, spec), serving)
 
 
 def test_features_are_what_the_plan_says() -> None:

@@ -104,6 +104,8 @@ def test_training_registers_promotes_and_predicts(
             "{tmp}/f",
         ),
         (["train", "--table", "{table}", "--country", "XX"], "no holidays are known for 'XX'"),
+        (["train", "--table", "{table}", "--region-country", "north=XX"], "no holidays are known for 'XX'"),
+        (["train", "--table", "{table}", "--region-country", "north"], "is not REGION=COUNTRY"),
         (["train", "--table", "{table}", "--time-zone", "Mars"], "'Mars' is no time zone"),
         (["models", "show", "9", "--registry", "{tmp}/none"], "none: holds no models"),
     ],

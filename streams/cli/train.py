@@ -43,6 +43,13 @@ Examples:
     "--newest-days", type=click.IntRange(1, 365), default=14, show_default=True, help="Days for proof."
 )
 @click.option("--country", default="CH", show_default=True, help="Whose holidays: ISO 3166, also as DE-BY.")
+@click.option(
+    "--region-country",
+    "regions",
+    metavar="REGION=COUNTRY",
+    multiple=True,
+    help="A region whose holidays are another country's; repeatable.",
+)
 @click.option("--time-zone", default="UTC", show_default=True, help="Of hours and dates, as Europe/Zurich.")
 @click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True)
 @options.as_json()
@@ -54,6 +61,7 @@ def command(
     seed: int,
     newest_days: int,
     country: str,
+    regions: tuple[str, ...],
     time_zone: str,
     threads: int,
     as_json: bool,
@@ -68,9 +76,10 @@ def command(
     from models.registry import Registry
     from models.training import TrainingConfig
 
-    _check(country, time_zone)
+    countries = _countries(regions)
+    _check([country, *countries.values()], time_zone)
     require(table, table_version)  # before anything is made
-    spec = FeatureSpec(country=country, time_zone=time_zone)
+    spec = FeatureSpec(country=country, countries=countries, time_zone=time_zone)
     config = TrainingConfig(spec, trials=trials, seed=seed, threads=threads, newest_days=newest_days)
     with learning.training_progress(trials) as tell:
         outcome = train_on_table(table, Registry(registry), config, tell, version=table_version)
@@ -85,14 +94,23 @@ def command(
             click.echo(f"In quarantine: {count:,} × {reason}.")
 
 
-def _check(country: str, time_zone: str) -> None:
+def _countries(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Countries by region."""
+    found = dict(pair.rpartition("=")[::2] for pair in pairs)
+    if "" in found or "" in found.values():
+        raise click.BadParameter("is not REGION=COUNTRY, as in north=DE-BY", param_hint="--region-country")
+    return found
+
+
+def _check(countries: list[str], time_zone: str) -> None:
     """Complain about settings that would fail only later."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     from models.days import holidays_of
 
     try:
-        holidays_of(country, 2026)
+        for country in countries:
+            holidays_of(country, 2026)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--country") from error
     try:
