@@ -43,8 +43,8 @@ accuracy: setup ## Detection quality for every simulated profile and the real da
 places: setup ## What learned places win back where geocodes are wrong
 	$(BIN)/python -m benchmarks.places $(ARGS)
 
-bench: setup ## The rate of a worker beside a bare consumer of the same topic
-	$(BIN)/python -m benchmarks.throughput $(ARGS)
+bench: setup ## Speed beside peers: ratios, growth, delay (ARGS="--small --only kafka --write docs")
+	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 learning: setup ## A simulated town learned from and proven, then the speed of training and scoring
 	$(BIN)/python -m benchmarks.proof $(ARGS)

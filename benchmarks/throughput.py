@@ -1,9 +1,5 @@
-"""How fast a worker takes pings from Kafka beside a bare consumer of the topic, and how late records come.
+"""How fast a worker takes pings from Kafka beside a bare consumer of the topic, and how late records come."""
 
-python -m benchmarks.throughput [--pings F --fences F --routes F] [--rate 5000] [--bootstrap HOST:PORT]
-"""
-
-import argparse
 import asyncio
 import json
 import re
@@ -14,9 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 from uuid import uuid4
@@ -24,60 +19,42 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.broker import choose_broker
 from streams.publish import KINDS, Publisher, Sent, publish_pings, publish_records
 from streams.records.pings import PingRecord
 from streams.topics import Topics, delete_topics, ensure_topics
-from streams.worker import use_uvloop
 
 POLL_S: Final = 0.2
+CPU: Final = "servicetime_cpu_seconds_total"
 METRIC: Final = re.compile(r"^(servicetime_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """Pings a second, and their ratio; `p99_s` from a ping's arrival in Kafka to its record's commit."""
+class Rate(NamedTuple):
+    """Pings a second, and a second of processor time."""
 
-    pings: int
-    bare_per_s: float
-    worker_per_s: float
-    ratio: float
-    rate_per_s: float | None = None
-    p99_s: float | None = None
+    wall: float
+    cpu: float
 
 
-def measure(bootstrap: str, files: dict[str, str], rate_per_s: float | None) -> Throughput:
-    """Publish, read with a bare consumer, then with a worker; at a given rate as well, if wanted."""
-    topics = _new_topics(bootstrap)
-    try:
-        count = asyncio.run(_publish(bootstrap, topics, files, None))
-        bare = max(asyncio.run(_bare(bootstrap, topics, count)) for _ in range(2))
-        with _worker(bootstrap, topics) as address:
-            worker = _rate_until(address, count)
-    finally:
-        delete_topics(bootstrap, topics)
-    p99_s = None if rate_per_s is None else _delay(bootstrap, files, rate_per_s)
-    return Throughput(count, bare, worker, worker / bare, rate_per_s, p99_s)
-
-
-def _delay(bootstrap: str, files: dict[str, str], rate_per_s: float) -> float:
+def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float) -> float:
     """The 99th percentile of the delay while pings come at that rate."""
-    topics = _new_topics(bootstrap)
+    topics = new_topics(bootstrap)
     try:
-        with _worker(bootstrap, topics) as address:
-            count = asyncio.run(_publish(bootstrap, topics, files, rate_per_s))
-            _rate_until(address, count)
+        with worker(bootstrap, topics) as address:
+            count = asyncio.run(publish(bootstrap, topics, files, rate_per_s))
+            rate_until(address, count)
             return _quantile(_metrics(address), "servicetime_output_delay_seconds", 0.99)
     finally:
         delete_topics(bootstrap, topics)
 
 
-def _new_topics(bootstrap: str) -> Topics:
+def new_topics(bootstrap: str) -> Topics:
+    """Topics of their own."""
     name = f"bench{uuid4().hex[:8]}"
     return ensure_topics(bootstrap, Topics(name, f"{name}-", 4))
 
 
-async def _publish(bootstrap: str, topics: Topics, files: dict[str, str], rate_per_s: float | None) -> int:
+async def publish(bootstrap: str, topics: Topics, files: dict[str, str], rate_per_s: float | None) -> int:
+    """Send the files, pings at that rate if one is given; how many pings."""
     sent = Sent()
     speed = None if rate_per_s is None else _speed(files["pings"], rate_per_s)
     async with Publisher(bootstrap, topics) as publisher:
@@ -98,7 +75,8 @@ def _speed(path: str, rate_per_s: float) -> float:
     return float(span_ms / 1000 * rate_per_s / count)
 
 
-async def _bare(bootstrap: str, topics: Topics, count: int) -> float:
+async def bare_rate(bootstrap: str, topics: Topics, count: int) -> Rate:
+    """Messages a second that a bare consumer reads and decodes."""
     decode = msgspec.json.Decoder(PingRecord).decode
     name = topics.name("gps-pings")
     consumer = AIOKafkaConsumer(
@@ -107,19 +85,19 @@ async def _bare(bootstrap: str, topics: Topics, count: int) -> float:
     await consumer.start()
     consumer.assign([TopicPartition(name, n) for n in range(topics.partitions)])
     await consumer.seek_to_beginning()
-    read, began_s = 0, time.monotonic()
+    read, began_s, began_cpu_s = 0, time.monotonic(), time.process_time()
     while read < count:
         for records in (await consumer.getmany(timeout_ms=1000)).values():
             for record in records:
                 decode(record.value)
             read += len(records)
-    took_s = time.monotonic() - began_s
+    rate = Rate(read / (time.monotonic() - began_s), read / (time.process_time() - began_cpu_s))
     await consumer.stop()
-    return read / took_s
+    return rate
 
 
 @contextmanager
-def _worker(bootstrap: str, topics: Topics) -> Iterator[str]:
+def worker(bootstrap: str, topics: Topics) -> Iterator[str]:
     """A worker without a table, ready; the address of its metrics."""
     words = ["--bootstrap", bootstrap, "--app-id", topics.app_id, "--topic-prefix", topics.prefix]
     with tempfile.TemporaryDirectory() as directory, Path(directory, "log").open("w+") as log:
@@ -152,16 +130,18 @@ def _wait_until_ready(address: str) -> None:
         time.sleep(POLL_S)
 
 
-def _rate_until(address: str, count: int) -> float:
+def rate_until(address: str, count: int) -> Rate:
     """Pings a second from the first one used to the last."""
-    first: tuple[float, float] | None = None
+    first: tuple[float, float, float] | None = None
     while True:
-        used = sum(value for _, value in _metrics(address).get("servicetime_pings_total", []))
-        now_s = time.monotonic()
+        metrics = _metrics(address)
+        used = sum(value for _, value in metrics.get("servicetime_pings_total", []))
+        now_s, cpu_s = time.monotonic(), metrics[CPU][0][1]
         if used and first is None:
-            first = (used, now_s)
+            first = (used, now_s, cpu_s)
         if used >= count and first is not None:
-            return (count - first[0]) / max(POLL_S, now_s - first[1])
+            done = count - first[0]
+            return Rate(done / max(POLL_S, now_s - first[1]), done / max(POLL_S, cpu_s - first[2]))
         time.sleep(POLL_S)
 
 
@@ -180,28 +160,3 @@ def _quantile(metrics: dict[str, list[tuple[str, float]]], name: str, share: flo
         if upto >= share * total:
             return float(labels.split('"')[1])
     return float("inf")
-
-
-def main() -> None:
-    """Measure with the files given, or with a simulated town."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("pings", "fences", "routes", "bootstrap"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--rate", type=float)
-    given = parser.parse_args()
-    use_uvloop()
-    with tempfile.TemporaryDirectory() as directory, choose_broker(given.bootstrap, directory) as broker:
-        files = {n: getattr(given, n) for n in ("pings", "fences", "routes") if getattr(given, n)}
-        found = measure(broker.bootstrap_servers, files or _town(directory), given.rate)
-    print(json.dumps(asdict(found), indent=2))
-
-
-def _town(directory: str) -> dict[str, str]:
-    words = ["simulate", "--out", f"{directory}/town", "--drivers", "40", "--days", "1"]
-    subprocess.run([sys.executable, "-m", "streams.cli.main", *words], check=True)
-    names = {"pings": "pings.jsonl.gz", "fences": "fences.geojson", "routes": "routes.jsonl"}
-    return {kind: f"{directory}/town/{name}" for kind, name in names.items()}
-
-
-if __name__ == "__main__":
-    main()

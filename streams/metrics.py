@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Thread
+from time import process_time
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -115,6 +116,8 @@ class StateCollector:
             for topic, behind in report.lag.items():
                 lag.add_metric((topic, number), behind)
         yield from (pings, dead, lag, drivers, ready, settled)
+        cpu = CounterMetricFamily("servicetime_cpu_seconds", "Processor time of this process", process_time())
+        yield cpu
         yield GaugeMetricFamily("servicetime_fences", "Geofences known", value=self._fences())
 
 

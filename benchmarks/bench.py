@@ -1,0 +1,198 @@
+"""Speed of this project and its peers on the same work, side by side in one run, with ratios.
+
+make bench [ARGS="--small --only worker,replay --tile38 /path/to/tile38-server --write"]
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import throughput
+from benchmarks.report import write
+from benchmarks.town import Town, repeated, simulated
+from streams.broker import choose_broker
+from streams.topics import delete_topics
+from streams.worker import use_uvloop
+
+RATE_PER_S: Final = 5_000.0
+FENCES: Final = (1_000, 10_000, 100_000, 1_000_000)
+DRIVERS: Final = (100, 1_000, 10_000, 100_000)
+BATCHES: Final = (100, 1_000, 10_000, 100_000)
+DECODE: Final = (
+    "import sys,msgspec\nfrom streams.records.pings import PingRecord\n"
+    "d=msgspec.json.Decoder(PingRecord).decode\n"
+    "for line in open(sys.argv[1],'rb'): d(line)"
+)
+"""Decoding a file alone, as a whole process."""
+
+
+@dataclass
+class Run:
+    """One run of the benchmark: what it works on, and the figures so far."""
+
+    directory: Path
+    small: bool
+    bootstrap: str | None
+    tile38: str | None
+    town: Town
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def size(self, full: int) -> int:
+        """So many pings, fewer in a small run."""
+        return full // 5 if self.small else full
+
+    def pings(self, drivers: int, count: int) -> Town:
+        """About that many pings of that many drivers."""
+        return repeated(self.town, self.directory / f"{drivers}-{count}.jsonl", drivers, count)
+
+
+def kafka(run: Run) -> None:
+    """Bare consumer, worker, ordinary Faust agent with a table, Quix Streams with state; then the delay."""
+    made = run.pings(400, run.size(600_000))
+    files = {"pings": made.pings, "fences": made.fences}
+    with choose_broker(run.bootstrap, run.directory / "kafka") as broker:
+        bootstrap = broker.bootstrap_servers
+        topics = throughput.new_topics(bootstrap)
+        try:
+            count = asyncio.run(throughput.publish(bootstrap, topics, files, None))
+            bare = max(asyncio.run(throughput.bare_rate(bootstrap, topics, count)) for _ in range(2))
+            with throughput.worker(bootstrap, topics) as address:
+                worker = throughput.rate_until(address, count)
+            pings = topics.name("gps-pings")
+            found = {"bare aiokafka consumer": bare.wall, "this project's worker": worker.wall}
+            by_cpu = {"bare aiokafka consumer": bare.cpu, "this project's worker": worker.cpu}
+            found["Faust agent with a table"] = _peer("faust_table", bootstrap, pings, run.size(30_000))
+            found["Quix Streams with state"] = _peer("quix_state", bootstrap, pings, run.size(200_000))
+        finally:
+            delete_topics(bootstrap, topics)
+        run.figures |= {"kafka": found, "kafka_cpu": by_cpu}
+        few = run.pings(2_000, run.size(300_000))
+        files = {"pings": few.pings, "fences": few.fences}
+        run.figures["p99_s"] = throughput.delay_s(bootstrap, files, RATE_PER_S)
+
+
+def offline(run: Run) -> None:
+    """Loops that know no Kafka: shapely's tree, MovingPandas, Tile38 through its own protocol."""
+    from benchmarks.peers import offline as peers
+    from benchmarks.peers import tile38
+
+    made = run.pings(400, run.size(100_000))
+    lines = Path(made.pings).read_bytes().splitlines()
+    some = lines[: run.size(20_000)]
+    found: dict[str, float | None] = {
+        "shapely-only loop, enter and exit": len(lines) / peers.shapely_loop(lines, made.fences),
+        "MovingPandas stop detection": len(some) / peers.moving_pandas(some),
+        "Tile38, 10,000 circle fences, pipelined SETs": None,
+    }
+    if run.tile38 is not None:
+        found["Tile38, 10,000 circle fences, pipelined SETs"] = tile38.rate(run.tile38, lines, made.fences)
+    run.figures["offline"] = found
+
+
+def replay(run: Run) -> None:
+    """Whole processes: decoding a file alone, `servicetime replay` of it, and of Parquet."""
+    import pyarrow.json
+    import pyarrow.parquet
+
+    made = run.pings(400, run.size(600_000))
+    parquet = str(run.directory / "pings.parquet")
+    pyarrow.parquet.write_table(pyarrow.json.read_json(made.pings), parquet)
+    words = ["-m", "streams.cli.main", "replay", "--fences", made.fences, "--out", str(run.directory / "out")]
+    run.figures["replay"] = {
+        "msgspec decodes the file alone": made.count / _process_s(["-c", DECODE, made.pings]),
+        "servicetime replay, JSON Lines": made.count / _process_s([*words, "--pings", made.pings]),
+        "servicetime replay, Parquet": made.count / _process_s([*words, "--pings", parquet]),
+    }
+
+
+def growth(run: Run) -> None:
+    """Detection alone by fences, drivers and batch size."""
+    pings = run.pings(400, run.size(200_000))
+    fences = FENCES[:3] if run.small else FENCES
+    run.figures["fences"] = {n: _growth(pings, n) for n in fences}
+    run.figures["drivers"] = {n: _growth(run.pings(n, run.size(200_000)), 10_000) for n in DRIVERS}
+    run.figures["batch"] = {n: _growth(pings, 10_000, n) for n in BATCHES}
+
+
+PIECES: Final[dict[str, Callable[[Run], None]]] = {
+    "kafka": kafka,
+    "replay": replay,
+    "offline": offline,
+    "growth": growth,
+}
+
+
+def _growth(pings: Town, fences: int, batch: int = 50_000) -> dict[str, float]:
+    words = ["-m", "benchmarks.growth", pings.pings, pings.fences, "--fences", str(fences)]
+    done = _run([*words, "--batch", str(batch)])
+    found: dict[str, float] = json.loads(done.splitlines()[-1])
+    _say(f"{fences:,} fences, {pings.drivers:,} drivers, batches of {batch:,}: {found['us']:.1f} µs a ping")
+    return found
+
+
+def _peer(name: str, bootstrap: str, topic: str, count: int) -> float:
+    rates = []
+    for line in _run(["-m", f"benchmarks.peers.{name}", bootstrap, topic, str(count)]).splitlines():
+        try:
+            rates.append(float(line))
+        except ValueError:  # what the peer itself prints
+            continue
+    return rates[-1]
+
+
+def _run(words: list[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, *words], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600
+    )
+    return done.stdout.decode()
+
+
+def _process_s(words: list[str]) -> float:
+    """Processor seconds that a whole process takes, on one core or more."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _run(words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run the pieces asked for, print figures with ratios, and write docs/performance.md if wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help=f"some of {', '.join(PIECES)}, by commas")
+    parser.add_argument("--small", action="store_true", help="a fifth of the pings")
+    parser.add_argument("--bootstrap", help="Kafka to use; else one of its own")
+    parser.add_argument("--tile38", help="path of Tile38's server binary")
+    parser.add_argument("--write", metavar="DIR", help="write performance.md and its plots there")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    given = parser.parse_args()
+    wanted = given.only.split(",") if given.only else list(PIECES)
+    use_uvloop()
+    with tempfile.TemporaryDirectory() as directory:
+        _say("simulating a town")
+        made = simulated(Path(directory, "town"), 40)
+        run = Run(Path(directory), given.small, given.bootstrap, given.tile38, made)
+        for name in wanted:
+            began_s = time.monotonic()
+            _say(f"measuring {name}")
+            PIECES[name](run)
+            _say(f"{name} took {time.monotonic() - began_s:.0f} s")
+    if given.json:
+        Path(given.json).write_text(json.dumps(run.figures, indent=2))
+    print(write(run.figures, None if given.write is None else Path(given.write)))
+
+
+if __name__ == "__main__":
+    main()

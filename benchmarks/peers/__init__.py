@@ -1,0 +1,1 @@
+"""Other ways of doing the same work, each as its own documentation shows it."""
