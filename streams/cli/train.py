@@ -150,9 +150,10 @@ def _print(outcome: "Outcome") -> None:
 
     proof, found = outcome.trained.proof, errors_s(outcome)
     first, last = (format_time(ts_ms)[:10] for ts_ms in proof.days)
-    learned = outcome.trained.model.notes["visits"]
+    learned, tuned = outcome.trained.model.notes["visits"], outcome.trained.tuned
     click.echo(
-        f"Learned from {learned:,} visits, proven on {len(proof.actual_s):,} from {first} to {last}.\n"
+        f"Learned from {learned:,} visits, proven on {len(proof.actual_s):,} from {first} to {last}; "
+        f"{tuned.trials} settings tried, {tuned.pruned} of them cut short.\n"
     )
     rows = [
         (
