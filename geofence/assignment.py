@@ -8,7 +8,6 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -70,8 +69,6 @@ class Assigner:
         self.plan = plan
         self._grouping = Grouping(plan, dwell_s)
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
-        self._driven_m = 0.0  # from standstill to standstill, as the crow flies
-        self._stood: tuple[float, float] | None = None
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
         self._beliefs: dict[int, Belief] = {}  # about decisions that are final
@@ -82,14 +79,12 @@ class Assigner:
         """An independent assigner in the same state."""
         twin = Assigner.__new__(Assigner)
         twin.plan, twin._grouping, twin._beam = self.plan, self._grouping.copy(), self._beam
-        twin._driven_m, twin._stood = self._driven_m, self._stood
         twin._open, twin._settled = list(self._open), list(self._settled)
         twin._beliefs, twin.final_before = dict(self._beliefs), self.final_before
         return twin
 
-    def skip(self, index: int, standstill: Standstill) -> None:
+    def skip(self, index: int) -> None:
         """Standstill number `index` is near no customer."""
-        self._drive_to(standstill.park)
         if not self._open:
             self.final_before = index + 1
 
@@ -97,7 +92,6 @@ class Assigner:
         self, index: int, standstill: Standstill, walk: Walk, near: Sequence[Candidate]
     ) -> list[Candidate]:
         """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
-        self._drive_to(standstill.park)
         found = self._likeliest(standstill, near)
         groups, targets, splits = self._grouping.groups(standstill, walk, found, self._beam)
         self._beam = self._with_room(len(self._grouping.customers))
@@ -132,11 +126,6 @@ class Assigner:
         """The belief about that standstill is not asked for any more."""
         self._beliefs.pop(number, None)
 
-    def _drive_to(self, park: tuple[float, float]) -> None:
-        if self._stood is not None:
-            self._driven_m += hypot(park[0] - self._stood[0], park[1] - self._stood[1])
-        self._stood = park
-
     def _stand(self, standstill: Standstill) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
         return Stand(
@@ -145,7 +134,6 @@ class Assigner:
             standstill.park[0],
             standstill.park[1],
             standstill.open_ended,
-            self._driven_m,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             bool(self.plan),
         )

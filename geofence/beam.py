@@ -35,13 +35,11 @@ RESUMED_HERE: Final = np.log((0.15, 0.08, 0.02, 0.002))
 RESUMED_MOVED: Final = np.log((0.01, 0.005, 0.001))
 RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
 MOVED_M: Final = 30.0  # a van moved within one service moves about so far
-ROAD_M: Final = 60.0  # who stands for nobody stands somewhere on the roads about the way driven ...
-FAR_M: Final = 1500.0  # ... of which this much counts
-FAR_FREE_M: Final = 300.0  # ... where any customer may be served
+ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody: anywhere along the roads
 TOO_SHORT: Final = -6.0
 
 # columns of Beam.real
-SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DRIVEN, DOOR_X, DOOR_Y = range(12)
+SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOOR_Y = range(11)
 # columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
 # end, how many customers, group (-1: none yet)
 LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID = range(6)
@@ -84,7 +82,6 @@ class Stand(NamedTuple):
     park_x: float
     park_y: float
     censored: bool
-    driven_m: float
     idle: float  # log likelihood of its length when it serves nobody
     planned: bool  # whether there is a plan
 
@@ -132,11 +129,9 @@ def _growths(beam: Beam, groups: Groups, stand: Stand) -> Any:
     old, group, how = np.empty(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
     served, count = np.empty_like(beam.served[0]), 0
     seconds = (stand.departed_ms - stand.arrived_ms) / 1000
-    far_m = FAR_M if stand.planned else FAR_FREE_M
     for h in range(len(beam.real)):
         real, whole = beam.real[h], beam.whole[h]
-        driven = min(stand.driven_m - real[DRIVEN], far_m)
-        idle = real[SCORE] + NOBODY + stand.idle - log(ROAD_M * (driven + ROAD_M))
+        idle = real[SCORE] + NOBODY + stand.idle + ELSEWHERE
         score[count], old[count], count = idle, h, count + 1
         services, total, squares = _habit(real, whole)
         unmoved = whole[GROUP_ID] >= 0 and _unmoved(real, whole, stand)
@@ -269,7 +264,7 @@ def _write(
     for m in range(start, start + groups.whole[g, G_SIZE]):
         kept.belief[row, slot, groups.members[m, M_CANDIDATE]] = 1.0
     whole[UNTIL] = stand.departed_ms
-    real[PARK_X], real[PARK_Y], real[DRIVEN] = stand.park_x, stand.park_y, stand.driven_m
+    real[PARK_X], real[PARK_Y] = stand.park_x, stand.park_y
     if how == 2:
         return
     real[SERVICES], real[TOTAL], real[SQUARES] = _habit(beam.real[h], beam.whole[h])
@@ -316,8 +311,8 @@ def _join(kept: Beam, row: int, other: int) -> None:
 
 def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
     """One hypothesis that has explained nothing yet."""
-    real = np.zeros((1, 12))
-    real[0, NEED], real[0, DRIVEN], real[0, DOOR_X] = 1.0, -250.0, 1e9
+    real = np.zeros((1, 11))
+    real[0, NEED], real[0, DOOR_X] = 1.0, 1e9
     whole = np.array([[-1, -1, 0, 0, 0, -1]], dtype=np.int64)
     return Beam(
         real,

@@ -271,7 +271,7 @@ class Shift:
         index = self._reporter.next_number
         if not near:
             self._reporter.add(Stay(standstill, (), None))
-            self._assigner.skip(index, standstill)
+            self._assigner.skip(index)
             return
         walk = self._walk(standstill)
         found = self._assigner.step(index, standstill, walk, near)

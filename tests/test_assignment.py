@@ -52,7 +52,7 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
         if offered:
             found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0), offered)
         else:
-            found.skip(n, s)
+            found.skip(n)
     return found
 
 
