@@ -46,7 +46,7 @@ class Row:
 @click.option(
     "--explain", "explained", default=0, show_default=True, help="Show so many errors of each kind."
 )
-@click.option("--calibration/--no-calibration", "curve", default=False, help="Show the calibration curve.")
+@click.option("--calibration/--no-calibration", "curve", default=True, help="Show the calibration curve.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
     profiles: str,
