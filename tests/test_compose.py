@@ -77,6 +77,7 @@ def exported_metrics() -> set[str]:
     for counter in (instruments.checkpoints, instruments.outputs, instruments.setbacks):
         counter.labels("0")
     instruments.predictions.labels("rule")
+    instruments.quarantined.labels("service_time_s")
     return {sample.name for family in registry.collect() for sample in family.samples}
 
 

@@ -133,6 +133,7 @@ def test_a_replay_that_is_terminated_leaves_nothing_behind(files):
     out.mkdir()
     running = subprocess.Popen([*command, "--out", str(out / "o.jsonl")], stdin=subprocess.PIPE)
     while not list(out.iterdir()):
+        assert running.poll() is None
         time.sleep(0.05)
     running.terminate()
     assert running.wait() == 143
