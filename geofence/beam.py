@@ -22,8 +22,8 @@ BEAM: Final = 24
 TOO_UNLIKELY: Final = 11.0  # hypotheses so far below the best are dropped
 
 UNPLANNED: Final = log(0.001)  # a customer that the route does not name
-AGAIN: Final = log(0.005)  # a second visit that nobody planned
-AGAIN_FREE: Final = log(0.05)  # ... where there is no plan
+AGAIN: Final = log(0.012)  # a second visit that nobody planned
+AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
 SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing

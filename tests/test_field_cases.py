@@ -508,3 +508,13 @@ def test_a_visit_is_told_soon_after_it_ended():
     engine = engine_of([A])
     told_s = next(s(p.ts_ms) for p in track.pings if standing(engine.feed(batch([p]))))
     assert told_s <= 435 + 300
+
+
+@pytest.mark.parametrize("routes", [[], [plan("a", "b")]])
+def test_a_second_visit_hours_later_is_a_second_record(routes):
+    track = Drawn().stand(60).drive(2000).stand(180).drive(9000).silent(7200)
+    track.drive(2000).stand(180).drive(9000).stand(60)
+    first, second = visits(track, [A, B], routes)
+    assert (first.customer_id, second.customer_id) == ("a", "a")
+    assert second.arrived_ms - first.departed_ms > 7_200_000
+    assert second.service_time_s == pytest.approx(180, abs=5)
