@@ -58,8 +58,10 @@ class Walk:
     noise_m: float
     begin_s: float
     end_s: float
-    _gains: dict[tuple[float, float, float], Floats] = field(default_factory=dict)
     _splits: dict[tuple[Any, ...], Split] = field(default_factory=dict)
+    _sums: dict[tuple[float, float, float], Floats] = field(default_factory=dict)
+    _weights: Floats | None = None
+    _at_moments: tuple[Floats, Floats] | None = None
 
     def split(self, doors: Sequence[tuple[float, float, float]], needs: Sequence[float]) -> Split:
         """How well serving these doors (x, y, spread in metres) in this order explains the fixes, and when.
@@ -77,31 +79,33 @@ class Walk:
         return found
 
     def _single(self, door: tuple[float, float, float]) -> Split:
-        weights = self._weights()
-        whole = float(weights.sum())
-        return Split(float(weights @ self._gain(door)) * min(1.0, MOST_WEIGHT / whole), ())
+        gain = _gain(self.x, self.y, *self.park, self.noise_m, *door)
+        return Split(_single_score(gain, self._weighed()), ())
 
     def _several(self, doors: Sequence[tuple[float, float, float]], share: Floats) -> Split:
-        grid = np.linspace(self.begin_s, self.end_s, MOMENTS)
-        weights = self._weights()
-        edges = np.concatenate([[self.begin_s], 0.5 * (self.t[1:] + self.t[:-1]), [self.end_s]])
-        gains = np.stack([np.interp(grid, edges, _summed(weights * self._gain(d))) for d in doors])
-        weight = np.interp(grid, edges, _summed(weights))
-        van = _at_van(self.t, self.x, self.y, weights, self.park[0], self.park[1], self.noise_m)
-        score, chances = _one_by_one(grid, gains, weight, np.interp(grid, self.t, van), share)
-        return Split(float(score), tuple(_change(row) for row in chances))
+        if self._at_moments is None:
+            self._at_moments = _moments(
+                self.t, self.x, self.y, self._weighed(), self.begin_s, self.end_s, *self.park, self.noise_m
+            )
+        weight, van = self._at_moments
+        gains = np.stack([self._summed_gain(d) for d in doors])
+        score, changes = _one_by_one(self.begin_s, self.end_s, gains, weight, van, share)
+        return Split(float(score), tuple(map(tuple, changes.tolist())))
 
-    def _gain(self, door: tuple[float, float, float]) -> Floats:
-        """Log likelihood ratio of each fix: serving this door against nobody."""
-        gain = self._gains.get(door)
-        if gain is None:
-            gain = _gain(self.x, self.y, self.park[0], self.park[1], self.noise_m, *door)
-            self._gains[door] = gain
-        return gain
+    def _summed_gain(self, door: tuple[float, float, float]) -> Floats:
+        """Log likelihood ratio, up to each moment, of serving this door against nobody."""
+        found = self._sums.get(door)
+        if found is None:
+            gain = _gain(self.x, self.y, *self.park, self.noise_m, *door)
+            found = _up_to_moments(self.t, self._weighed() * gain, self.begin_s, self.end_s)
+            self._sums[door] = found
+        return found
 
-    def _weights(self) -> Floats:
-        edges = np.concatenate([[self.begin_s], 0.5 * (self.t[1:] + self.t[:-1]), [self.end_s]])
-        return np.clip(np.diff(edges), 0.1, CORRELATED_S) / CORRELATED_S
+    def _weighed(self) -> Floats:
+        """How many independent looks each fix counts for."""
+        if self._weights is None:
+            self._weights = _weights(self.t, self.begin_s, self.end_s)
+        return self._weights
 
 
 def _by_need(share: Floats) -> list[Change]:
@@ -113,18 +117,55 @@ def _by_need(share: Floats) -> list[Change]:
     return found
 
 
-def _change(chances: Floats) -> Change:
+@njit(cache=True)
+def _edges(t: Floats, begin_s: float, end_s: float) -> Floats:
+    """The time that each fix stands for lies between two of these."""
+    edges = np.empty(len(t) + 1)
+    edges[0], edges[len(t)] = begin_s, end_s
+    for k in range(1, len(t)):
+        edges[k] = 0.5 * (t[k] + t[k - 1])
+    return edges
+
+
+@njit(cache=True)
+def _weights(t: Floats, begin_s: float, end_s: float) -> Floats:
+    edges = _edges(t, begin_s, end_s)
+    weights = np.empty(len(t))
+    for k in range(len(t)):
+        weights[k] = min(max(edges[k + 1] - edges[k], 0.1), CORRELATED_S) / CORRELATED_S
+    return weights
+
+
+@njit(cache=True)
+def _single_score(gain: Floats, weights: Floats) -> float:
+    """Log likelihood ratio of serving one door all the time."""
+    score = whole = 0.0
+    for k in range(len(gain)):
+        score += weights[k] * gain[k]
+        whole += weights[k]
+    return float(score * min(1.0, MOST_WEIGHT / whole))
+
+
+@njit(cache=True)
+def _up_to_moments(t: Floats, values: Floats, begin_s: float, end_s: float) -> Floats:
+    """Sums of values of the fixes up to each moment."""
+    summed = np.zeros(len(t) + 1)
+    for k in range(len(t)):
+        summed[k + 1] = summed[k] + values[k]
+    return np.interp(np.linspace(begin_s, end_s, MOMENTS), _edges(t, begin_s, end_s), summed)
+
+
+@njit(cache=True)
+def _change(chances: Floats) -> Any:
     """Mean and bounds of a change with those chances at moments evenly spread over the time."""
     step = 1 / (MOMENTS - 1)
     summed = np.cumsum(chances)
-    low = int(np.searchsorted(summed, BOUND_TAIL * summed[-1])) - 1
-    high = int(np.searchsorted(summed, (1 - BOUND_TAIL) * summed[-1])) + 1
-    at = float(chances @ np.arange(MOMENTS)) * step
-    return at, max(0.0, low * step), min(1.0, high * step)
-
-
-def _summed(values: Floats) -> Floats:
-    return np.concatenate([np.zeros(1), np.cumsum(values)])
+    low = np.searchsorted(summed, BOUND_TAIL * summed[-1]) - 1
+    high = np.searchsorted(summed, (1 - BOUND_TAIL) * summed[-1]) + 1
+    at = 0.0
+    for k in range(MOMENTS):
+        at += chances[k] * k
+    return at * step, max(0.0, low * step), min(1.0, high * step)
 
 
 @njit(cache=True)
@@ -191,6 +232,24 @@ def _at_van(t: Floats, x: Floats, y: Floats, weights: Floats, px: float, py: flo
 
 
 @njit(cache=True)
+def _moments(
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    weights: Floats,
+    begin_s: float,
+    end_s: float,
+    px: float,
+    py: float,
+    noise_m: float,
+) -> Any:
+    """Weights up to each moment, and the chance of being at the van then."""
+    van = _at_van(t, x, y, weights, px, py, noise_m)
+    grid = np.linspace(begin_s, end_s, MOMENTS)
+    return _up_to_moments(t, weights, begin_s, end_s), np.interp(grid, t, van)
+
+
+@njit(cache=True)
 def _forward(score: Floats) -> Floats:
     """Log sums over all ways to get, member by member, from the first moment to each."""
     members, n, _ = score.shape
@@ -199,11 +258,12 @@ def _forward(score: Floats) -> Floats:
     for m in range(members):
         for k in range(1, n):
             top = IMPOSSIBLE
-            for j in range(k):
+            last = k if m > 0 else 1  # the first part begins at the first moment
+            for j in range(last):
                 top = max(top, ahead[m, j] + score[m, j, k])
             if top > 0.9 * IMPOSSIBLE:
                 total = 0.0
-                for j in range(k):
+                for j in range(last):
                     total += np.exp(ahead[m, j] + score[m, j, k] - top)
                 ahead[m + 1, k] = top + np.log(total)
     return ahead
@@ -215,7 +275,7 @@ def _backward(score: Floats) -> Floats:
     members, n, _ = score.shape
     behind = np.full((members + 1, n), IMPOSSIBLE)
     behind[members, n - 1] = 0.0
-    for m in range(members - 1, -1, -1):
+    for m in range(members - 1, 0, -1):
         for j in range(n - 1):
             top = IMPOSSIBLE
             for k in range(j + 1, n):
@@ -229,14 +289,17 @@ def _backward(score: Floats) -> Floats:
 
 
 @njit(cache=True)
-def _one_by_one(grid: Floats, gains: Floats, weight: Floats, van: Floats, share: Floats) -> Any:
+def _one_by_one(
+    begin_s: float, end_s: float, gains: Floats, weight: Floats, van: Floats, share: Floats
+) -> Any:
     """Customers served one after another: log likelihood ratio, and where the changes are.
 
-    `gains` (a row each) and `weight` are sums up to each moment of the grid, `van` the chance of being at
+    `gains` (a row each) and `weight` are sums up to each moment, `van` the chance of being at
     the van there. A change is likely where the driver was at the van. Sums over all moments of change;
-    returns the score and the chance of each change (a row each) at each moment.
+    returns the score and the changes (a row each: see `Change`).
     """
     members, n = gains.shape
+    grid = np.linspace(begin_s, end_s, n)
     whole = grid[n - 1] - grid[0]
     mean = np.mean(van)
     length = np.full((members, n, n), IMPOSSIBLE)
@@ -249,7 +312,7 @@ def _one_by_one(grid: Floats, gains: Floats, weight: Floats, van: Floats, share:
             if m < members - 1:
                 change = np.log(ON_THE_WAY + (1 - ON_THE_WAY) * van[k])
                 change -= np.log(ON_THE_WAY + (1 - ON_THE_WAY) * mean)
-            for j in range(k):
+            for j in range(k if m > 0 else 1):
                 z = np.log(max(grid[k] - grid[j], 1e-3) / (share[m] * whole))
                 length[m, j, k] = -0.5 * (z / LENGTH_LOG_SD) ** 2 - z
                 w = weight[k] - weight[j]
@@ -258,4 +321,7 @@ def _one_by_one(grid: Floats, gains: Floats, weight: Floats, van: Floats, share:
     ahead, behind = _forward(score), _backward(score)
     total = ahead[members, n - 1]
     chances = np.exp(ahead[1:members] + behind[1:members] - total)
-    return total - _forward(length)[members, n - 1], chances
+    changes = np.empty((members - 1, 3))
+    for m in range(members - 1):
+        changes[m, 0], changes[m, 1], changes[m, 2] = _change(chances[m])
+    return total - _forward(length)[members, n - 1], changes
