@@ -9,8 +9,8 @@ from numba import njit
 
 Bits = npt.NDArray[np.uint64]
 
-AHEAD: Final = np.log((0.88, 0.06, 0.015, 0.006, 0.003))  # by how many unserved stops are jumped over
-BEHIND: Final = np.log((0.02, 0.01, 0.006, 0.003))
+AHEAD: Final = np.log((0.87, 0.09, 0.012, 0.005, 0.003))  # by how many unserved stops are jumped over
+BEHIND: Final = np.log((0.012, 0.004, 0.002, 0.001))
 FAR: Final = log(0.001)
 SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
 GOES_ON: Final = log(0.5)  # ... or it does not
