@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KERNELS := $(VENV)/.compiled
 DEMO_ARGS ?=
 
 .PHONY: setup demo test lint unit accuracy places bench learning lock clean help
@@ -10,17 +11,22 @@ DEMO_ARGS ?=
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## Create .venv with the servicetime command from the hashed lock file
+setup: $(STAMP) $(KERNELS) ## Create .venv with the servicetime command from the hashed lock file
 
 $(STAMP): requirements/all.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "servicetime needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/servicetime replay --pings tests/data/goal/pings.jsonl --fences tests/data/goal/fences.geojson \
-		--routes tests/data/goal/routes.jsonl --out - >/dev/null 2>&1 # compiles the kernels once, for all later runs
-	$(BIN)/python -c 'from streams.records.pings import load_scanner; load_scanner()' # and the scanner of pings
+	$(BIN)/python -c 'from streams.records.pings import load_scanner; load_scanner()' # compiles the scanner of pings
 	touch $(STAMP)
+
+# Stored machine code knows of changes in its own file only: it is made anew, once for all later runs, when any has changed.
+$(KERNELS): $(STAMP) $(wildcard geofence/*.py)
+	rm -f geofence/__pycache__/*.nb[ci]
+	$(BIN)/servicetime replay --pings tests/data/goal/pings.jsonl --fences tests/data/goal/fences.geojson \
+		--routes tests/data/goal/routes.jsonl --out - >/dev/null 2>&1
+	touch $(KERNELS)
 
 demo: setup ## The main job, end to end, on real recorded input
 	$(BIN)/servicetime demo $(DEMO_ARGS)
