@@ -1,13 +1,14 @@
 """Puts a model together: boosters on all learning days, calibration from rolling folds before their end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.boosting import Prepare
 from models.calibration import Calibration
 from models.features import FeatureSpec, to_ms
 from models.fitting import Fold, fit_both, fold, out_of_time
@@ -20,11 +21,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to fit: LightGBM's settings with `shrinkage`, how many trees, and what all boosters share."""
+    """How to fit: LightGBM's settings with `shrinkage`, how many trees, what boosters share, where."""
 
     params: Mapping[str, Any]
     rounds: int
     common: Mapping[str, Any]
+    prepare: Prepare | None = None
+    """Where the boosters of the model are fitted; None: in this process."""
 
     @property
     def main(self) -> dict[str, Any]:
@@ -54,7 +57,8 @@ def assemble(
 ) -> Model:
     """A model of the learning side of `data`, calibrated by what the recipe does on the folds."""
     fitted = fit_both(data, recipe.main, recipe.rounds, recipe.common)
-    parts = [out_of_time(f, fit_both(f, recipe.main, recipe.rounds, recipe.common)) for f in folds]
+    tried = folds if recipe.prepare is None else [replace(f, prepare=recipe.prepare) for f in folds]
+    parts = [out_of_time(f, fit_both(f, recipe.main, recipe.rounds, recipe.common)) for f in tried]
     errors, scales = (np.concatenate(side) for side in zip(*parts, strict=True))
     calibration = Calibration.of(errors, scales)
     actual_s = np.concatenate([f.actual_s for f in folds])

@@ -1,9 +1,9 @@
 """LightGBM as this project uses it: deterministic, quiet, and imported only when needed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,24 @@ class Sample:
     weights: Floats
 
 
+class Learner(Protocol):
+    """A sample made ready once, for fitting many boosters with other targets and settings."""
+
+    def aiming_at(self, targets: Floats) -> Self:
+        """The same rows with these targets."""
+        ...
+
+    def fit(self, params: Mapping[str, Any], rounds: int) -> Any:
+        """A booster of squared errors, unless `params` name another objective."""
+        ...
+
+
+Prepare = Callable[[Sample, Sequence[str]], Learner]
+"""Makes a sample of features of these names ready to be fitted somewhere else, as `spreading.Spread` does."""
+
+
 class Binned:
-    """A sample as LightGBM holds it, for fitting many boosters with other targets and settings."""
+    """A sample as LightGBM holds it in this process."""
 
     data: Any
 
@@ -62,34 +78,31 @@ class Binned:
             .construct()
         )
 
-    def aiming_at(self, targets: Floats) -> "Binned":
+    def aiming_at(self, targets: Floats) -> Self:
         """The same rows with these targets."""
         self.data.set_label(targets)
         return self
 
-
-def fit(
-    learn: Binned, params: Mapping[str, Any], rounds: int, watched: Binned | None = None, patience: int = 20
-) -> Any:
-    """A booster of squared errors, unless `params` name another objective.
-
-    With `watched` it stops when that has not improved for a while.
-    """
-    library = lightgbm()
-    settings = {**FIXED, **_by_place(params, learn.names)}
-    if watched is None:
-        return library.train(settings, learn.data, rounds)
-    stop = library.early_stopping(patience, verbose=False)
-    return library.train(settings, learn.data, rounds, valid_sets=[watched.data], callbacks=[stop])
+    def fit(
+        self, params: Mapping[str, Any], rounds: int, watched: "Binned | None" = None, patience: int = 20
+    ) -> Any:
+        """A booster; with `watched` it stops when that has not improved for a while."""
+        library = lightgbm()
+        settings = by_place(params, self.names)
+        if watched is None:
+            return library.train(settings, self.data, rounds)
+        stop = library.early_stopping(patience, verbose=False)
+        return library.train(settings, self.data, rounds, valid_sets=[watched.data], callbacks=[stop])
 
 
-def _by_place(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """LightGBM's settings: what is said of features by name becomes lists in their order.
+def by_place(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """All of LightGBM's settings: what is said of features by name becomes lists in their order.
 
     `feature_weights` scales the gain of features (1 where not named); features in RISING are kept so unless
     `monotone` is False.
     """
-    own = {name: value for name, value in params.items() if name not in {"monotone", "feature_weights"}}
+    chosen = {name: value for name, value in params.items() if name not in {"monotone", "feature_weights"}}
+    own = {**FIXED, **chosen}
     weights = params.get("feature_weights", {})
     if weights:
         own["feature_contri"] = [weights.get(name, 1.0) for name in names]

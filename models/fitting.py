@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.boosting import Binned, Sample, fit
+from models.boosting import Binned, Learner, Prepare, Sample
 from models.features import FeatureSpec, build, histories, to_ms
 from models.model import known_before, work_columns, work_names
 from models.splits import Mask, Split
@@ -44,7 +44,10 @@ LEAST_ERROR: Final = 0.01
 
 @dataclass(frozen=True)
 class Fold:
-    """Both sides of a split of usable visits: learning rows and proving rows as masks over `visits`."""
+    """Both sides of a split of usable visits: learning rows and proving rows as masks over `visits`.
+
+    `prepare` says where boosters of the learning side are fitted; None: in this process.
+    """
 
     spec: FeatureSpec
     work: Any
@@ -54,22 +57,31 @@ class Fold:
     weights: Floats
     learn: Mask
     prove: Mask
+    prepare: Prepare | None = None
 
     def excess(self, chosen: Mask, shrinkage: float) -> Floats:
         """What is known beforehand of the customers of one side, and of late, on a log scale."""
         return known_before(self.features[chosen], self.spec, shrinkage)
 
     @cached_property
-    def learning(self) -> Binned:
+    def learning(self) -> Learner:
+        """The learning side, where it is fitted."""
+        if self.prepare is None:
+            return self.binned
+        return self.prepare(self._side(self.learn), self.spec.names)
+
+    @cached_property
+    def binned(self) -> Binned:
         """The learning side as LightGBM holds it."""
-        sample = Sample(self.features[self.learn], self.log_s[self.learn], self.weights[self.learn])
-        return Binned(sample, self.spec.names)
+        return Binned(self._side(self.learn), self.spec.names)
 
     @cached_property
     def proving(self) -> Binned:
         """The proving side as LightGBM holds it."""
-        sample = Sample(self.features[self.prove], self.log_s[self.prove], self.weights[self.prove])
-        return Binned(sample, self.spec.names, self.learning)
+        return Binned(self._side(self.prove), self.spec.names, self.binned)
+
+    def _side(self, chosen: Mask) -> Sample:
+        return Sample(self.features[chosen], self.log_s[chosen], self.weights[chosen])
 
     @property
     def actual_s(self) -> Floats:
@@ -87,7 +99,12 @@ class Fitted:
 
 
 def fold(
-    visits: pd.DataFrame, weights: Floats, split: Split, spec: FeatureSpec, common: Mapping[str, Any]
+    visits: pd.DataFrame,
+    weights: Floats,
+    split: Split,
+    spec: FeatureSpec,
+    common: Mapping[str, Any],
+    prepare: Prepare | None = None,
 ) -> Fold:
     """Prepare a split of usable visits and their label weights.
 
@@ -95,7 +112,7 @@ def fold(
     `common` are LightGBM settings for all boosters (`seed`, `num_threads`).
     """
     learn, prove = split.masks(to_ms(visits["as_of"]), to_ms(visits["departed_at"]))
-    return fold_of(visits, weights, learn, prove, spec, common)
+    return fold_of(visits, weights, learn, prove, spec, common, prepare)
 
 
 def fold_of(
@@ -105,27 +122,29 @@ def fold_of(
     prove: Mask,
     spec: FeatureSpec,
     common: Mapping[str, Any],
+    prepare: Prepare | None = None,
 ) -> Fold:
     """Prepare any two sides of usable visits; all of them are history."""
     learned = spec.learned(visits[learn])
     log_s = np.log(np.maximum(visits["service_time_s"].to_numpy(float), SHORTEST_S))
     plain = build(visits, histories(visits.iloc[:0]), learned)[:, work_columns(learned)]
     sample = Sample(plain[learn], log_s[learn], weights[learn])
-    work = fit(Binned(sample, work_names(learned)), {**WORK, **common}, WORK_ROUNDS)
+    plainly = (prepare or Binned)(sample, work_names(learned))
+    work = plainly.fit({**WORK, **common}, WORK_ROUNDS)
     expected_s = np.exp(np.asarray(work.predict(plain)))
     features = build(visits, histories(visits, expected_s), learned)
-    return Fold(learned, work, visits, features, log_s, weights, learn, prove)
+    return Fold(learned, work, visits, features, log_s, weights, learn, prove, prepare)
 
 
 def fit_main(data: Fold, params: Mapping[str, Any], rounds: int, stop_early: bool = False) -> Any:
     """The main booster on the learning side; `params` hold `shrinkage` beside LightGBM's own."""
     own = {name: value for name, value in params.items() if name != "shrinkage"}
     shrinkage = params["shrinkage"]
-    learn = data.learning.aiming_at(data.log_s[data.learn] - data.excess(data.learn, shrinkage))
+    targets = data.log_s[data.learn] - data.excess(data.learn, shrinkage)
     if not stop_early:
-        return fit(learn, own, rounds)
+        return data.learning.aiming_at(targets).fit(own, rounds)
     watched = data.proving.aiming_at(data.log_s[data.prove] - data.excess(data.prove, shrinkage))
-    return fit(learn, own, rounds, watched)
+    return data.binned.aiming_at(targets).fit(own, rounds, watched)
 
 
 def fit_both(data: Fold, params: Mapping[str, Any], rounds: int, common: Mapping[str, Any]) -> Fitted:
@@ -133,7 +152,7 @@ def fit_both(data: Fold, params: Mapping[str, Any], rounds: int, common: Mapping
     main = fit_main(data, params, rounds)
     errors = _errors(data, data.learn, main, params["shrinkage"])
     sizes = data.learning.aiming_at(np.log(np.abs(errors) + LEAST_ERROR))
-    return Fitted(main, fit(sizes, {**SCALE, **common}, SCALE_ROUNDS), params["shrinkage"])
+    return Fitted(main, sizes.fit({**SCALE, **common}, SCALE_ROUNDS), params["shrinkage"])
 
 
 def out_of_time(data: Fold, fitted: Fitted) -> tuple[Floats, Floats]:

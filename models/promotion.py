@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models import dataset, reports
+from models.boosting import Prepare
 from models.code import code_version
 from models.errors import IncompatibleModel, NoTrainingData
 from models.evaluation import report_of_training
@@ -43,16 +44,18 @@ def train_on_table(
     progress: Progress | None = None,
     rules: GateRules | None = None,
     version: int | None = None,
+    prepare: Prepare | None = None,
 ) -> Outcome:
     """Train on a version of a table (the newest); register what comes out, promote it when the gate allows.
 
-    Raises NoTrainingData when the table is missing, empty or too short.
+    `prepare` has the model's boosters fitted elsewhere. Raises NoTrainingData when the table is
+    missing, empty or too short.
     """
     at = dataset.current_version(table_uri) if version is None else version
     visits = dataset.read(table_uri, version=at)
     if visits.empty:
         raise NoTrainingData(f"{table_uri}: holds no visits yet")
-    trained = train(visits, config, study_storage(registry.address), progress)
+    trained = train(visits, config, study_storage(registry.address), progress, prepare)
     fair, champion_s = _rivalry(registry, visits, trained.proof)
     verdict = judge(fair, champion_s, rules)
     data_version = f"{at}:{data_digest(visits)}"

@@ -57,7 +57,7 @@ def build_layout(
     own = replace(spec, regional=layout == WITH_REGION)
 
     def made(chosen: pd.Series) -> Model:
-        data = fold(visits[chosen], weights[chosen], outer, own, recipe.common)
+        data = fold(visits[chosen], weights[chosen], outer, own, recipe.common, recipe.prepare)
         folds = folds_of(visits[chosen], weights[chosen], splits, own, recipe.common)
         return assemble(data, folds, recipe, outer, {**notes, "layout": layout})
 

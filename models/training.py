@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.assembly import Recipe, assemble, folds_of
+from models.boosting import Prepare
 from models.code import code_version
 from models.features import STOP_COLUMNS, FeatureSpec, usable
 from models.fitting import fold
@@ -63,10 +64,12 @@ def train(
     config: TrainingConfig | None = None,
     storage: str | None = None,
     progress: Progress | None = None,
+    prepare: Prepare | None = None,
 ) -> Trained:
     """Train on rows of the training table (`dataset.read`); the newest days are kept for the proof.
 
-    The same rows, settings and seed give the same model. Raises NoTrainingData when there are too few.
+    The same rows, settings and seed give the same model, unless `prepare` has its boosters fitted elsewhere.
+    Raises NoTrainingData when there are too few rows.
     """
     config = config or TrainingConfig()
     tell = progress or (lambda *_: None)
@@ -87,10 +90,10 @@ def train(
         f"{data_digest(known)}-{config.digest()}-{code_version()}",
         lambda done, best: tell("Tuning", done, best),
     )
-    recipe = Recipe(tuned.params, tuned.rounds, config.common)
+    recipe = Recipe(tuned.params, tuned.rounds, config.common, prepare)
     layouts = errors_s(known, weights, splits, config.spec, recipe)
     layout = min(layouts, key=lambda name: layouts[name]) if layouts else WITH_REGION
-    data = fold(known, weights, outer, config.spec, config.common)
+    data = fold(known, weights, outer, config.spec, config.common, prepare)
     notes = _notes(known, config, recipe, layout)
     if layout == WITH_REGION:
         model: AnyModel = assemble(data, folds, recipe, outer, notes)
@@ -107,6 +110,7 @@ def _notes(visits: pd.DataFrame, config: TrainingConfig, recipe: Recipe, layout:
         "rounds": recipe.rounds,
         "params": dict(recipe.params),
         "layout": layout,
+        "fitted": "in one process" if recipe.prepare is None else "over a cluster",
     }
 
 

@@ -5,10 +5,12 @@ else, so that the records are those of one process.
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -58,7 +60,7 @@ def cluster(scheduler: str | None, processes: int | None) -> Iterator[Any]:
     try:
         import distributed
     except ImportError as error:
-        raise Unavailable("data sets are replayed with Dask: pip install 'servicetime[scale]'") from error
+        raise Unavailable("clusters are Dask's: pip install 'servicetime[scale]'") from error
     dask: Any = distributed
     if scheduler is None:
         logging.getLogger("distributed").setLevel(logging.ERROR)
@@ -66,6 +68,7 @@ def cluster(scheduler: str | None, processes: int | None) -> Iterator[Any]:
             n_workers=processes, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
         )
         with made, dask.Client(made) as client:
+            client.run(_without_stdout)
             yield client
         return
     try:
@@ -74,6 +77,12 @@ def cluster(scheduler: str | None, processes: int | None) -> Iterator[Any]:
         raise Unavailable(f"no Dask scheduler answers at {scheduler}: {error}") from error
     with client:
         yield client
+
+
+def _without_stdout() -> None:
+    """What libraries print in a process made here must not get among the records or figures of this one."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
 
 
 def tasks_for(parts: Sequence[Any]) -> int:

@@ -1,13 +1,18 @@
 """`servicetime train`: tune, fit, prove, register, and promote when the gate allows."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from streams.cli import learning, options
 
 if TYPE_CHECKING:
+    from models.boosting import Prepare
     from models.promotion import Outcome
+
+LOCAL: Final = "local"
 
 PREDICTORS = {
     "model": "this model",
@@ -24,6 +29,7 @@ Examples:
   servicetime replay --pings p.jsonl.gz --fences f.geojson --routes r.jsonl --out visits.jsonl --table table
   servicetime train --table table --trials 50 --country DE-BY --time-zone Europe/Berlin
   servicetime train --table table --table-version 12 --registry http://mlflow:5000 --json
+  servicetime train --table table --scheduler tcp://10.0.0.5:8786
 """
 
 
@@ -52,6 +58,11 @@ Examples:
 )
 @click.option("--time-zone", default="UTC", show_default=True, help="Of hours and dates, as Europe/Zurich.")
 @click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Fit the final model over this Dask cluster; local: over processes of this machine.",
+)
 @options.as_json()
 def command(
     table: str,
@@ -64,6 +75,7 @@ def command(
     regions: tuple[str, ...],
     time_zone: str,
     threads: int,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Train on a table: search settings, fit, prove on the newest days, register, promote if better.
@@ -81,8 +93,10 @@ def command(
     require(table, table_version)  # before anything is made
     spec = FeatureSpec(country=country, countries=countries, time_zone=time_zone)
     config = TrainingConfig(spec, trials=trials, seed=seed, threads=threads, newest_days=newest_days)
-    with learning.training_progress(trials) as tell:
-        outcome = train_on_table(table, Registry(registry), config, tell, version=table_version)
+    with _fitting(scheduler) as prepare, learning.training_progress(trials) as tell:
+        outcome = train_on_table(
+            table, Registry(registry), config, tell, version=table_version, prepare=prepare
+        )
     refused = quarantine_reasons(table)
     if as_json:
         import json
@@ -92,6 +106,19 @@ def command(
         _print(outcome)
         for reason, count in refused.items():
             click.echo(f"In quarantine: {count:,} × {reason}.")
+
+
+@contextmanager
+def _fitting(scheduler: str | None) -> "Iterator[Prepare | None]":
+    """Where the final boosters are fitted. Raises Unavailable when that cluster does not answer."""
+    if scheduler is None:
+        yield None
+        return
+    from models.spreading import Spread
+    from streams.spread import cluster
+
+    with cluster(None if scheduler == LOCAL else scheduler, None) as client:
+        yield Spread(client)
 
 
 def _countries(pairs: tuple[str, ...]) -> dict[str, str]:
