@@ -16,8 +16,9 @@ from geofence.naming import Names
 from geofence.plan import Plan, covers
 from geofence.routes import Route
 from geofence.rules import Rules
-from geofence.shift import FOREVER_MS, TICK_MS, Shift, tick_of
+from geofence.shift import FOREVER_MS, Shift
 from geofence.telling import Teller
+from geofence.ticks import Ticks
 from geofence.track import Rows
 
 PLAN_SPAN_MS: Final = 16 * 3_600_000  # routes that begin within so long of the day's first ping are its plan
@@ -52,6 +53,7 @@ class Driver:
         self.teller = Teller(driver_id, rules.config_hash)
         self.clock = Clock()
         self.device_ms = NEVER_MS  # time of the newest device event
+        self._ticks = Ticks(driver_id)
         self._fences = fences
         self._rules = rules
         self._lateness_ms = round(1000 * rules.allowed_lateness_s)
@@ -105,7 +107,7 @@ class Driver:
             return False
         self.clock.go_on([int(ms) for ms in rows[-AGREEING:, 0].tolist()] if len(rows) > 1 else (last_ms,))
         day.track.extend(rows)
-        self._due_ms = NEVER_MS if day.shift is None else min(self._due_ms, tick_of(first_ms))
+        self._due_ms = NEVER_MS if day.shift is None else min(self._due_ms, self._ticks.of(first_ms))
         return True
 
     def take(self, rows: Rows) -> Taken:
@@ -120,7 +122,7 @@ class Driver:
             taken.duplicate = day.put(fresh) if day is not None else self._regroup(fresh, (), worked_ms)
             taken.used = len(fresh) - taken.duplicate
             redo = day is None or day.shift is None
-            self._due_ms = NEVER_MS if redo else min(self._due_ms, tick_of(int(fresh[0, 0])))
+            self._due_ms = NEVER_MS if redo else min(self._due_ms, self._ticks.of(int(fresh[0, 0])))
         return taken
 
     def take_device(self, events: Sequence[DeviceEvent]) -> Taken:
@@ -185,7 +187,7 @@ class Driver:
 
     def _worked_ms(self, day: Day | None) -> int:
         """The last step due."""
-        return (self._limit_ms(day) - 1) // TICK_MS * TICK_MS
+        return self._ticks.before(self._limit_ms(day))
 
     def note_worked(self) -> int:
         """Note how far each day has been worked through, all that is due being done; and a new one too."""
@@ -276,7 +278,7 @@ class Driver:
         ends = self.days[n].last_ms + self._gap_ms
         if n + 1 < len(self.days):
             ends = min(ends, self.days[n + 1].first_ms)
-        return tick_of(ends)
+        return self._ticks.of(ends)
 
     def _tell(self, day: Day, outputs: list[Output]) -> None:
         assert day.shift is not None

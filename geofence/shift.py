@@ -26,11 +26,11 @@ from geofence.passing import APART_MS, BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.rules import Rules
 from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
+from geofence.ticks import Ticks
 from geofence.track import CONTEXT, Decoded, Track
 from geofence.visits import Report, Reporter, Stay
 from geofence.walk import Walk
 
-TICK_MS: Final = 60_000  # the work is done in steps of this much event time
 WALK_FIXES: Final = 48
 TRIM: Final = 128  # decoded fixes are let go in portions
 FOREVER_MS: Final = 1 << 60
@@ -53,6 +53,7 @@ class Shift:
         self.names = names
         self.until_ms = NEVER_MS
         """Worked through up to this time."""
+        self._ticks = Ticks(driver_id)
         self._track = track
         self._device = device
         self._decoded = Decoded()
@@ -77,7 +78,7 @@ class Shift:
         if self.rows_read < len(self._track):
             row_ms = self._track.ts_ms(self.rows_read)
             due = row_ms if due is None else min(due, row_ms)
-        return None if due is None else max(tick_of(due), self.until_ms)
+        return None if due is None else max(self._ticks.of(due), self.until_ms)
 
     def advance(self, until_ms: int) -> None:
         """Work through what happened up to a time."""
@@ -88,9 +89,9 @@ class Shift:
     def catch_up(self, until_ms: int) -> None:
         """Be where the steps due by a time lead to, in one."""
         row = self._track.row_after(until_ms)
-        last_row = tick_of(self._track.ts_ms(row - 1)) if row else -1
+        last_row = self._ticks.of(self._track.ts_ms(row - 1)) if row else -1
         last_event = self._device.certain_by(until_ms)
-        due = max(last_row, tick_of(last_event) if last_event <= until_ms else -1)
+        due = max(last_row, self._ticks.of(last_event) if last_event <= until_ms else -1)
         if due >= 0:
             self.advance(due)
 
@@ -319,8 +320,3 @@ class Shift:
         reported = self._track.matrix(int(rows[0]), int(rows[-1]) + 1)[:, 3].tolist()
         known = [a for a in reported if not isnan(a)]
         return round(median(known), 1) if known else None
-
-
-def tick_of(ts_ms: int) -> int:
-    """The end of the step of work that a time belongs to."""
-    return -(-ts_ms // TICK_MS) * TICK_MS

@@ -41,13 +41,16 @@ class Facts:
         self._bootstrap = bootstrap
         self._topics = topics
         self._consumer: AIOKafkaConsumer | None = None
+        self._asking: AIOKafkaConsumer | None = None  # a question would wait behind what the other fetches
         self._following: asyncio.Task[None] | None = None
         self._loaded: _Versions | None = _Versions()
 
     async def start(self) -> None:
         """Read everything to the present end, then follow. Raises KafkaError."""
         self._consumer = groupless_consumer(self._bootstrap)
+        self._asking = groupless_consumer(self._bootstrap)
         await self._consumer.start()
+        await self._asking.start()
         self._consumer.assign(self.partitions("geofences", "routes", "weather"))
         await self._consumer.seek_to_beginning()
         self._following = asyncio.create_task(self._follow(self._consumer))
@@ -63,8 +66,8 @@ class Facts:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
-        if self._consumer is not None:
-            await self._consumer.stop()
+        for consumer in filter(None, (self._consumer, self._asking)):
+            await consumer.stop()
 
     async def present(self, *topics: str) -> None:
         """Return when everything that is in these topics now has been taken in. Raises KafkaError."""
@@ -77,14 +80,14 @@ class Facts:
 
     async def ends(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The present ends of any partitions, of what is committed there. Raises KafkaError."""
-        assert self._consumer is not None
-        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(list(tps))
+        assert self._asking is not None
+        ends: Mapping[TopicPartition, int] = await self._asking.end_offsets(list(tps))
         return ends
 
     async def firsts(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offsets that any partitions still have. Raises KafkaError."""
-        assert self._consumer is not None
-        firsts: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(list(tps))
+        assert self._asking is not None
+        firsts: Mapping[TopicPartition, int] = await self._asking.beginning_offsets(list(tps))
         return firsts
 
     async def position(self, tp: TopicPartition) -> int:
