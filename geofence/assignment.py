@@ -7,21 +7,20 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.beam import SCORE, Beam, Stand, empty_beam, grow
+from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, SCORE, Stand, empty_beam
 from geofence.evidence import Candidate, idle_dwell
-from geofence.groups import NEAREST, Grouping, Target
-from geofence.order import best_prior
-from geofence.plan import Plan
+from geofence.groups import NEAREST, Near, Target, promises
+from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
+from geofence.stepping import Used, extended, without_oldest
 from geofence.walk import Walk
 
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
-LEADING: Final = 3  # hypotheses that say which candidates are worth a look
 
 
 class Change(NamedTuple):
@@ -58,8 +57,11 @@ class _Open:
     """A standstill whose decision may still change: who was looked at, and whom it may have served."""
 
     number: int
-    customers: list[str]
-    decisions: dict[int, Decision]  # by group
+    begin_ms: int
+    length_ms: int
+    found: Sequence[Candidate]
+    used: Used
+    decisions: dict[int, Decision] = field(default_factory=dict)  # by group, as they are asked for
 
 
 class Assigner:
@@ -67,21 +69,18 @@ class Assigner:
 
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
-        self._grouping = Grouping(plan, dwell_s)
+        self._dwell_s = dwell_s
+        needs = [_need(stop) for stop in plan.stops]
+        self._needs = needs
+        self._mean_need = sum(needs) / len(needs) if needs else 1.0
+        self._customers: dict[str, int] = {}  # numbers of all that were looked at
+        self._fences: dict[tuple[str, str], int] = {}
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
         self._beliefs: dict[int, Belief] = {}  # about decisions that are final
         self.final_before = 0
         """Decisions of standstills below this index never change."""
-
-    def copy(self) -> "Assigner":
-        """An independent assigner in the same state."""
-        twin = Assigner.__new__(Assigner)
-        twin.plan, twin._grouping, twin._beam = self.plan, self._grouping.copy(), self._beam
-        twin._open, twin._settled = list(self._open), list(self._settled)
-        twin._beliefs, twin.final_before = dict(self._beliefs), self.final_before
-        return twin
 
     def skip(self, index: int) -> None:
         """Standstill number `index` is near no customer."""
@@ -90,20 +89,16 @@ class Assigner:
 
     def step(
         self, index: int, standstill: Standstill, walk: Walk, near: Sequence[Candidate]
-    ) -> list[Candidate]:
+    ) -> Sequence[Candidate]:
         """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
-        found = self._likeliest(standstill, near)
-        groups, targets, splits = self._grouping.groups(standstill, walk, found, self._beam)
-        self._beam = self._with_room(len(self._grouping.customers))
-        slot = len(self._open)
-        self._beam = grow(self._beam, groups, self._stand(standstill), slot)
-        decisions = {
-            int(gid): _decision(index, standstill, of, split)
-            for gid, of, split in zip(groups.whole[:, 0].tolist(), targets, splits, strict=True)
-        }
-        used = set(self._beam.past[:, slot, 0].tolist())
-        decisions = {gid: decision for gid, decision in decisions.items() if gid in used}
-        self._open.append(_Open(index, [c.customer_id for c in found], decisions))
+        found = self._likeliest(standstill, near) if len(near) > NEAREST else near
+        numbers = self._near(found)
+        self._make_room(len(self._customers))
+        self._beam, used = extended(
+            self._beam, numbers, walk, self._stand(standstill), len(self._open), self._mean_need
+        )
+        begin_ms = standstill.arrived_ms
+        self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
         while len(self._open) > WINDOW:
             self._settle_oldest()
         return found
@@ -138,21 +133,47 @@ class Assigner:
             bool(self.plan),
         )
 
-    def _with_room(self, customers: int) -> Beam:
-        """The beam with room for so many customers that were looked at."""
+    def _near(self, found: Sequence[Candidate]) -> Near:
+        """The candidates as numbers."""
+        real: list[float] = []
+        whole: list[int] = []
+        stops: list[int] = []
+        for c in found:
+            fence, customer_id = c.fence, c.fence.customer_id
+            real += (*c.middle, c.spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s)
+            begin = len(stops)
+            stops += [stop.number for stop in self.plan.of_customer.get(customer_id, ())]
+            whole += (
+                self._customers.setdefault(customer_id, len(self._customers)),
+                self._fences.setdefault((customer_id, fence.fence_id), len(self._fences)),
+                begin,
+                len(stops),
+            )
+        return Near(
+            np.array(real).reshape(-1, 4),
+            np.array(whole).reshape(-1, 4),
+            np.array(stops, dtype=np.int64),
+            np.array([self._needs[n] for n in stops], dtype=np.float64),
+        )
+
+    def _make_room(self, customers: int) -> None:
+        """Have room in the beam for so many customers that were looked at."""
         words = customers // 64 + 1
         beam = self._beam
-        if beam.seen.shape[1] >= words:
-            return beam
-        seen = np.zeros((len(beam.seen), 2 * words), np.uint64)
-        seen[:, : beam.seen.shape[1]] = beam.seen
-        return beam._replace(seen=seen)
+        if beam.seen.shape[1] < words:
+            seen = np.zeros((len(beam.seen), 2 * words), np.uint64)
+            seen[:, : beam.seen.shape[1]] = beam.seen
+            self._beam = beam._replace(seen=seen)
 
     def _decided(self, slot: int) -> Decision | None:
         gid, resumes = self._beam.past[0, slot].tolist()
         if gid < 0:
             return None
-        return self._open[slot].decisions[gid]._replace(resumes=bool(resumes))
+        standing = self._open[slot]
+        found = standing.decisions.get(gid)
+        if found is None:
+            found = standing.decisions[gid] = _decision(standing, gid, self.plan)
+        return found._replace(resumes=True) if resumes else found
 
     def _settle_oldest(self) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
@@ -161,10 +182,7 @@ class Assigner:
             self._settled.append(decision)
         oldest = self._open[0]
         self._beliefs[oldest.number] = self._weighed(0)
-        beam = self._beam
-        same = (beam.past[:, 0] == beam.past[0, 0]).all(axis=1)
-        real, whole, served, seen, past, belief = (part[same] for part in beam)
-        self._beam = Beam(real, whole, served, seen, _later(past), _later(belief))
+        self._beam = without_oldest(self._beam)
         del self._open[0]
         self.final_before = self._open[0].number if self._open else oldest.number + 1
 
@@ -172,45 +190,42 @@ class Assigner:
         weights = np.exp(self._beam.real[:, SCORE] - self._beam.real[0, SCORE])
         chances = (weights @ self._beam.belief[:, slot]) / weights.sum()
         rounded = [round(p, 2) for p in chances.tolist()]
-        ranked = sorted(zip(self._open[slot].customers, rounded, strict=False), key=lambda s: (-s[1], s[0]))
+        customers = [c.fence.customer_id for c in self._open[slot].found]
+        ranked = sorted(zip(customers, rounded, strict=False), key=lambda s: (-s[1], s[0]))
         return Belief(tuple(s for s in ranked if s[1] > 0))
 
-    def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates worth a look: well placed, and planned next by any of the best hypotheses."""
-        if len(near) <= NEAREST:
-            return list(near)
-        beam = self._beam
-
-        def promise(candidate: Candidate) -> float:
-            place = candidate.parked(standstill.park, standstill.noise_m)
-            place = max(place, candidate.parked(standstill.door, standstill.noise_m))
-            numbers = [s.number for s in self.plan.of_customer.get(candidate.customer_id, ())]
-            prior = self._grouping.unplanned
-            if numbers:
-                top = slice(0, LEADING)
-                prior = max(
-                    prior,
-                    best_prior(beam.served[top], beam.whole[top, 0], beam.whole[top, 1], np.array(numbers)),
-                )
-            return place + prior
-
-        return sorted(near, key=lambda c: (-promise(c), c.fence.fence_id))[:NEAREST]
+    def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
+        """The candidates worth a look."""
+        promised = promises(
+            self._beam,
+            self._near(near),
+            standstill.park,
+            standstill.door,
+            standstill.noise_m,
+            bool(self.plan),
+        ).tolist()
+        ranked = sorted(range(len(near)), key=lambda n: (-promised[n], near[n].fence.fence_id))
+        return [near[n] for n in ranked[:NEAREST]]
 
 
-def _later(slots: np.ndarray) -> np.ndarray:
-    """The slots one further, the first one gone."""
-    moved = np.empty_like(slots)
-    moved[:, :-1] = slots[:, 1:]
-    moved[:, -1] = slots[:, 0]
-    return moved
+def _decision(standing: _Open, gid: int, plan: Plan) -> Decision:
+    """What a group of the standing's says, when it is not resumed."""
+    used = standing.used
+    row = used.whole[:, G_ID].tolist().index(gid)
+    begin, size = int(used.whole[row, G_START]), int(used.whole[row, G_SIZE])
+    targets = []
+    for member in used.members[begin : begin + size].tolist():
+        fence, number = standing.found[member[M_CANDIDATE]].fence, member[M_NUMBER]
+        planned = plan.stops[number] if number >= 0 else None
+        targets.append(Target(fence.customer_id, fence.fence_id, planned))
+    changes = used.changes[row, : size - 1].tolist()
+    times = (Change(*(standing.begin_ms + round(standing.length_ms * f) for f in c)) for c in changes)
+    return Decision(standing.number, tuple(targets), False, tuple(times), standing.length_ms)
 
 
-def _decision(
-    number: int,
-    standstill: Standstill,
-    targets: tuple[Target, ...],
-    changes: tuple[tuple[float, float, float], ...],
-) -> Decision:
-    begin, whole = standstill.arrived_ms, standstill.departed_ms - standstill.arrived_ms
-    times = tuple(Change(*(begin + round(whole * f) for f in change)) for change in changes)
-    return Decision(number, targets, False, times, whole)
+def _need(planned: PlannedStop) -> float:
+    """How long a service should take relative to others of its standing, by its order."""
+    order = planned.stop.order
+    if order is None:
+        return 1.0
+    return 1.0 + 0.04 * (order.items or 0) + 0.08 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)

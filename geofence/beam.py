@@ -45,9 +45,11 @@ SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOO
 LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID = range(6)
 # columns of Groups.real
 G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
+GROUP_COLUMNS: Final = 8
 # columns of Groups.whole and Groups.members
 G_ID, G_SIZE, G_START = range(3)
 M_NUMBER, M_CUSTOMER, M_CANDIDATE, M_STOPS, M_STOPS_END = range(5)
+MEMBER_COLUMNS: Final = 5
 
 
 class Beam(NamedTuple):
@@ -186,7 +188,7 @@ def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
 @njit(cache=True)
 def likeliest_orders(beam: Beam, whole: Ints, members: Ints, stops: Ints, planned: bool) -> Floats:
     """The highest log chance of each group's order in any hypothesis."""
-    groups = Groups(np.empty((0, 8)), whole, members, stops)
+    groups = Groups(np.empty((0, GROUP_COLUMNS)), whole, members, stops)
     served = np.empty_like(beam.served[0])
     best = np.full(len(whole), -np.inf)
     for h in range(len(beam.real)):

@@ -27,11 +27,11 @@ MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The fences in and about a cell, all their versions, as numbers for `geofence.sweep`.
+    """The fences in and about a cell, all their versions, by fence id; and as numbers for compiled code.
 
-    `shapes` (n, 5): latitude and longitude of a disc's middle, its radius in metres, and the rows begin..end
-    of `edges` that bound the fence within it (none for a circle). `edges` (m, 4): latitude and longitude of
-    both ends.
+    `shapes` (n, 8): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
+    `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, and how
+    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends.
     """
 
     fences: "tuple[Fence, ...]"
@@ -86,29 +86,45 @@ class Cells:
         fences = tuple(self._find(box))
         if not fences:
             return None
-        rows, edges, count = [], [], 0
-        for fence in fences:
-            if fence.radius_m is not None:
-                rows.append((fence.lat, fence.lon, fence.radius_m, 0, 0))
-                continue
-            own = _edges(fence)
-            edges.append(own)
-            rows.append((*_disc(fence), count, count + len(own)))
-            count += len(own)
-        return Cell(fences, np.array(rows), np.concatenate(edges) if edges else NO_EDGES)
+        return cell_of(fences)
+
+
+def cell_of(fences: "Iterable[Fence]") -> Cell:
+    """These fences as a cell."""
+    by_id = tuple(sorted(fences, key=lambda f: f.fence_id))
+    rows, edges, count = [], [], 0
+    for fence in by_id:
+        own = _edges(fence) if fence.radius_m is None else NO_EDGES
+        disc = _disc(fence) if fence.radius_m is None else (fence.lat, fence.lon, fence.radius_m)
+        rows.append((*disc, count, count + len(own), fence.lat, fence.lon, fence.spread_m()))
+        edges.append(own)
+        count += len(own)
+    return Cell(by_id, np.array(rows), np.concatenate(edges))
 
 
 @njit(cache=True)
-def within_reach(shapes: Floats, lat: float, lon: float, within_m: float) -> Any:
-    """Which discs of a cell come within a distance of a place, and how far off their edges are (metres)."""
+def within_reach(shapes: Floats, places: Floats, within_m: float) -> Any:
+    """Which discs of a cell come within a distance of any of these places (latitude, longitude).
+
+    And how far off their edges are at the nearest, in metres; haversine (Sinnott 1984).
+    """
     found, away = np.empty(len(shapes), np.int64), np.empty(len(shapes))
     count = 0
     for n in range(len(shapes)):
-        a = sin(radians(shapes[n, 0] - lat) / 2) ** 2
-        a += cos(radians(lat)) * cos(radians(shapes[n, 0])) * sin(radians(shapes[n, 1] - lon) / 2) ** 2
-        off = 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(a))) - shapes[n, 2]
-        if off <= within_m:
-            found[count], away[count] = n, off
+        nearest = np.inf
+        for k in range(len(places)):
+            d_lat = radians(shapes[n, 0] - places[k, 0])
+            if EARTH_RADIUS_M * abs(d_lat) > within_m + shapes[n, 2]:
+                continue
+            a = sin(d_lat / 2) ** 2
+            a += (
+                cos(radians(places[k, 0]))
+                * cos(radians(shapes[n, 0]))
+                * sin(radians(shapes[n, 1] - places[k, 1]) / 2) ** 2
+            )
+            nearest = min(nearest, 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(a))) - shapes[n, 2])
+        if nearest <= within_m:
+            found[count], away[count] = n, nearest
             count += 1
     return found[:count], away[:count]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from geofence.evidence import Candidate, spread_m
+from geofence.evidence import Candidate
 from geofence.fences import Fence, FenceSet
 from geofence.geometry import LocalPlane, distance_m
 from geofence.standstills import Standstill
@@ -159,7 +159,7 @@ def stay_of(
         Candidate(
             fence,
             plane.to_plane(fence.lat, fence.lon),
-            spread_m(fence),
+            fence.spread_m(),
             0.0,
             told.entered_ms,
             None if told.open else told.exited_ms,
@@ -219,7 +219,7 @@ def _place(fences: Sequence[Fence], plane: LocalPlane) -> tuple[tuple[float, flo
 
 def _size_m(fence: Fence) -> float:
     """Radius of a circle, or of one about as large as the shape."""
-    return fence.radius_m if fence.radius_m is not None else max(1.75 * spread_m(fence), 1.0)
+    return fence.radius_m if fence.radius_m is not None else max(1.75 * fence.spread_m(), 1.0)
 
 
 def _standstill(pair: Pair, begin_ms: int, park: tuple[float, float], noise_m: float) -> Standstill:

@@ -1,14 +1,20 @@
 """How well a standstill fits a customer: likelihoods of place and of dwell."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import erfc, exp, hypot, log, pi, sqrt
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
 
 from geofence.fences import Fence, FenceSet
-from geofence.geometry import LocalPlane, distance_m
+from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.rules import Rules
 from geofence.standstills import Standstill
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 PARK_SD_M: Final = 18.0  # a parked van about the geocoded door
 WRONG_SD_M: Final = 50.0  # the same where the geocode is wrong
@@ -22,8 +28,7 @@ BREAK_LOG_SD: Final = 0.5
 BREAK_SHARE: Final = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A fence that a standstill may have served; its middle in the plane, and how far its shape spreads."""
 
     fence: Fence
@@ -38,48 +43,48 @@ class Candidate:
         """Whose fence it is."""
         return self.fence.customer_id
 
-    @property
-    def door(self) -> tuple[float, float, float]:
-        """Where the customer's door should be, and how far about it."""
-        return (*self.middle, self.spread_m)
-
-    def parked(self, park: tuple[float, float], noise_m: float) -> float:
-        """Log density (per square metre) of a van's place for this customer."""
-        away = hypot(park[0] - self.middle[0], park[1] - self.middle[1])
-        return _density(away, sqrt(PARK_SD_M**2 + noise_m**2 + self.spread_m**2))
-
 
 def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rules: Rules) -> list[Candidate]:
     """The fences within reach of the van or of the driver's walk, nearest van first; one a customer."""
-    reach = rules.reach_m + standstill.noise_m
-    found: dict[str, tuple[Fence, float]] = {}
-    for east, north in sorted({standstill.park, standstill.door}):
-        lat, lon = plane.to_degrees(east, north)
-        for fence, outside in fences.near(lat, lon, reach, standstill.arrived_ms):
-            known = found.get(fence.fence_id)
-            found[fence.fence_id] = fence, outside if known is None else min(outside, known[1])
-    best: dict[str, tuple[float, Candidate]] = {}
-    for fence, outside in found.values():
-        candidate = Candidate(fence, plane.to_plane(fence.lat, fence.lon), spread_m(fence), outside)
-        place = candidate.parked(standstill.park, standstill.noise_m)
-        other = best.get(fence.customer_id)
-        if other is None or place > other[0]:
-            best[fence.customer_id] = place, candidate
-    ranked = sorted(best.values(), key=lambda b: (-b[0], b[1].fence.fence_id))
-    return [candidate for _, candidate in ranked]
+    places = [plane.to_degrees(*place) for place in sorted({standstill.park, standstill.door})]
+    reach_m = rules.reach_m + standstill.noise_m
+    cell, near = fences.around(places, reach_m, standstill.arrived_ms)
+    if cell is None or not near:
+        return []
+    numbers, outside = zip(*near, strict=True)
+    lat, lon, _, per_lon = plane.numbers()
+    fits = _fits(cell.shapes, np.array(numbers), lat, lon, per_lon, *standstill.park, standstill.noise_m)
+    found: dict[str, Candidate] = {}
+    for n, x, y, spread in fits.tolist():
+        k = int(n)
+        fence = cell.fences[numbers[k]]
+        found.setdefault(fence.customer_id, Candidate(fence, (x, y), spread, outside[k]))
+    return list(found.values())
 
 
-def spread_m(fence: Fence) -> float:
-    """How far about its middle a shape's customer may be; a circle's is at its centre."""
-    if fence.radius_m is not None:
-        return 0.0
-    west, south, east, north = fence.box()
-    return 0.2 * distance_m(south, west, north, east)
+@njit(cache=True)
+def _fits(
+    shapes: Floats, numbers: Ints, lat: float, lon: float, per_lon: float, x: float, y: float, noise_m: float
+) -> Floats:
+    """Rows of number, place in the plane and spread of these shapes, the likeliest to be parked at first."""
+    found, score = np.empty((len(numbers), 4)), np.empty(len(numbers))
+    for k in range(len(numbers)):
+        shape = shapes[numbers[k]]
+        found[k, 0] = k
+        found[k, 1] = ((shape[6] - lon + 180.0) % 360.0 - 180.0) * per_lon
+        found[k, 2] = (shape[5] - lat) * METRES_PER_DEGREE
+        found[k, 3] = shape[7]
+        score[k] = parked(x, y, noise_m, found[k, 1], found[k, 2], found[k, 3])
+    return found[np.argsort(-score, kind="mergesort")]
 
 
-def _density(distance_m: float, sd_m: float) -> float:
-    near = exp(-0.5 * (distance_m / sd_m) ** 2) / (2 * pi * sd_m**2)
-    far = exp(-0.5 * (distance_m / WRONG_SD_M) ** 2) / (2 * pi * WRONG_SD_M**2)
+@njit(cache=True)
+def parked(x: float, y: float, noise_m: float, middle_x: float, middle_y: float, spread_m: float) -> float:
+    """Log density (per square metre) of a van's place for the customer there."""
+    away = hypot(x - middle_x, y - middle_y)
+    sd_m = sqrt(PARK_SD_M**2 + noise_m**2 + spread_m**2)
+    near = exp(-0.5 * (away / sd_m) ** 2) / (2 * pi * sd_m**2)
+    far = exp(-0.5 * (away / WRONG_SD_M) ** 2) / (2 * pi * WRONG_SD_M**2)
     return log((1 - WRONG_SHARE) * near + WRONG_SHARE * far + 1e-12)
 
 

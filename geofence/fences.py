@@ -2,7 +2,7 @@
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import asin, cos, degrees, radians, sin
 from typing import Any, Final
@@ -13,7 +13,7 @@ import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
-from geofence.cells import Cell, Cells, within_reach
+from geofence.cells import Cell, Cells, cell_of, within_reach
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
 
@@ -77,6 +77,13 @@ class Fence:
             return west, south, east, north
         assert self.radius_m is not None
         return box_around(self.lat, self.lon, self.radius_m)
+
+    def spread_m(self) -> float:
+        """How far about its middle a shape's customer may be; a circle's is at its centre."""
+        if self.radius_m is not None:
+            return 0.0
+        west, south, east, north = self.box()
+        return 0.2 * distance_m(south, west, north, east)
 
     def distance_m(self, lat: float, lon: float) -> float:
         """Metres from a place to the boundary: negative inside, positive outside."""
@@ -215,27 +222,31 @@ class FenceSet:
 
         Sorted by distance, then fence id.
         """
-        wide_m = within_m * SLACK + 0.01
-        whole, cell = self.cells.about(lat, lon, wide_m)
-        if not whole:
-            there = self.in_box(box_around(lat, lon, wide_m), ts_ms)
-            found = [(fence, fence.distance_m(lat, lon)) for fence in there]
-        else:
-            found = self._in_cell(cell, lat, lon, wide_m, ts_ms) if cell is not None else []
-        near = [pair for pair in found if pair[1] <= within_m]
+        cell, found = self.around([(lat, lon)], within_m, ts_ms)
+        near = [(cell.fences[n], off) for n, off in found] if cell is not None else []
         return sorted(near, key=lambda pair: (pair[1], pair[0].fence_id))
 
-    def _in_cell(
-        self, cell: Cell, lat: float, lon: float, within_m: float, ts_ms: int
-    ) -> list[tuple[Fence, float]]:
-        """The fences of a cell that may come within a distance of a place, with how far off they are."""
+    def around(
+        self, places: Sequence[tuple[float, float]], within_m: float, ts_ms: int
+    ) -> tuple[Cell | None, list[tuple[int, float]]]:
+        """The fences near any of some places, not far apart: numbers in a cell, and signed distances."""
+        wide_m = within_m * SLACK + 0.01
+        apart_m = max(distance_m(*places[0], *p) for p in places[1:]) if len(places) > 1 else 0.0
+        whole, cell = self.cells.about(*places[0], wide_m + apart_m)
+        if not whole:
+            there = self.in_box(box_around(*places[0], wide_m + SLACK * apart_m), ts_ms)
+            cell = cell_of(there) if there else None
+        if cell is None:
+            return None, []
         found = []
-        numbers, away = within_reach(cell.shapes, lat, lon, within_m)
+        numbers, away = within_reach(cell.shapes, np.array(places), wide_m)
         for n, off in zip(numbers.tolist(), away.tolist(), strict=True):
             fence = cell.fences[n]
-            if self._holds_at(fence, ts_ms):
-                found.append((fence, off if fence.shape is None else fence.distance_m(lat, lon)))
-        return found
+            if fence.shape is not None:
+                off = min(fence.distance_m(*place) for place in places)
+            if off <= within_m and self._holds_at(fence, ts_ms):
+                found.append((n, off))
+        return cell, found
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""

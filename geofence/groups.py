@@ -1,23 +1,60 @@
-"""Who may have been served from one standstill: each customer alone, and planned neighbours together."""
+"""Who may have been served from one standstill: each customer alone, and planned neighbours together.
 
-from collections.abc import Sequence
-from itertools import combinations, pairwise
+Compiled: it runs for every standstill, with every customer near it.
+"""
+
 from math import log
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
-from geofence.beam import FREE, GROUP_ID, UNPLANNED, Beam, Groups, likeliest_orders, share_chance
-from geofence.evidence import Candidate
-from geofence.plan import Plan, PlannedStop
-from geofence.standstills import Standstill
-from geofence.walk import Change, Split, Walk
+from geofence.beam import (
+    FIRST_X,
+    FREE,
+    G_ID,
+    G_NEED,
+    G_NEEDED_S,
+    G_PLACE,
+    G_SHARED,
+    G_SIZE,
+    G_START,
+    GROUP_COLUMNS,
+    GROUP_ID,
+    LAST_Y,
+    M_CANDIDATE,
+    M_CUSTOMER,
+    M_NUMBER,
+    M_STOPS,
+    M_STOPS_END,
+    MEMBER_COLUMNS,
+    UNPLANNED,
+    Beam,
+    Groups,
+    likeliest_orders,
+    share_chance,
+)
+from geofence.evidence import parked
+from geofence.order import best_prior
+from geofence.plan import PlannedStop
+from geofence.walk import Walk, by_need, moments, one_by_one, single_score, summed_gain, weights_of
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 GROUP: Final = 5  # customers at most served from one standstill
 NEAREST: Final = 7  # customers looked at for one standstill
+LEADING: Final = 3  # hypotheses that say which customers are worth a look
 WORTH: Final = -12.0  # orders less likely than this are not looked at
 SHARED_UNPLANNED: Final = log(0.01)  # one more customer served that no route names
 PEAK: Final = -7.85  # place score of a fit beyond reproach
+ALONE: Final = 3  # of so many customers any two are looked at together where there is no plan
+
+# columns of Near.real: middle of the fence, its spread, least dwell
+X, Y, SPREAD_M, NEEDED_S = range(4)
+# columns of Near.whole: numbers of customer and fence, and rows of the customer's planned stops
+CUSTOMER, FENCE, STOPS, STOPS_END = range(4)
 
 
 class Target(NamedTuple):
@@ -28,122 +65,171 @@ class Target(NamedTuple):
     planned: PlannedStop | None
 
 
-class Grouping:
-    """Makes the groups of customers that a standstill may have served, and scores their place and walk."""
+class Near(NamedTuple):
+    """The customers near a standstill, a row each; the numbers of their planned stops, and their needs.
 
-    def __init__(self, plan: Plan, dwell_s: float) -> None:
-        self._plan = plan
-        self._dwell_s = dwell_s
-        needs = [_need(Target("", "", s)) for s in plan.stops]
-        self._mean_need = sum(needs) / len(needs) if needs else 1.0
-        self._ids: dict[tuple[Target, ...], int] = {}
-        self.customers: dict[str, int] = {}
-        """Numbers of all customers that were looked at."""
-        self.unplanned = UNPLANNED if plan else FREE
-        """Log chance that a customer without a planned stop is served."""
+    A need is how long a stop should take by its order, relative to others.
+    """
 
-    def copy(self) -> "Grouping":
-        """An independent grouping in the same state."""
-        twin = Grouping.__new__(Grouping)
-        twin._plan, twin._dwell_s, twin._mean_need = self._plan, self._dwell_s, self._mean_need
-        twin._ids, twin.customers, twin.unplanned = dict(self._ids), dict(self.customers), self.unplanned
-        return twin
+    real: Floats
+    whole: Ints
+    stops: Ints
+    needs: Floats
 
-    def groups(
-        self, standstill: Standstill, walk: Walk, found: Sequence[Candidate], beam: Beam
-    ) -> tuple[Groups, list[tuple[Target, ...]], list[tuple[Change, ...]]]:
-        """The groups worth a look, whom they hold, and when their customers change."""
-        for c in found:
-            self.customers.setdefault(c.customer_id, len(self.customers))
-        together = self._together(found)
-        whole, members, stops = self._numbered(together, found)
-        orders = likeliest_orders(beam, whole, members, stops, bool(self._plan))
-        worth = (orders > WORTH) | np.isin(whole[:, 0], beam.whole[:, GROUP_ID])
-        kept = [t for t, w in zip(together, worth.tolist(), strict=True) if w]
-        known = {c.fence.fence_id: c for c in found}
-        places = {fence_id: c.parked(standstill.park, standstill.noise_m) for fence_id, c in known.items()}
-        real, changes = np.empty((len(kept), 8)), []
-        for row, targets in enumerate(kept):
-            of = [known[t.fence_id] for t in targets]
-            needs = [_need(t) for t in targets]
-            split = walk.split([c.door for c in of], needs)
-            changes.append(split.changes)
-            real[row] = self._scored(targets, of, [places[t.fence_id] for t in targets], sum(needs), split)
-        return Groups(real, whole[worth], members, stops), kept, changes
 
-    def _together(self, found: Sequence[Candidate]) -> list[tuple[Target, ...]]:
-        singles: list[Target] = []
-        planned: list[Target] = []
-        for c in found:
-            stops = self._plan.of_customer.get(c.customer_id, ())
-            planned += [Target(c.customer_id, c.fence.fence_id, stop) for stop in stops]
-            singles.append(Target(c.customer_id, c.fence.fence_id, None))
-        planned.sort(key=_number)
-        together: list[tuple[Target, ...]] = [(t,) for t in (*planned, *singles)]
-        for size in range(2, GROUP + 1):
-            for at in range(len(planned) - size + 1):
-                group = tuple(planned[at : at + size])
-                if _number(group[-1]) - _number(group[0]) <= size:
-                    together.append(group)
-        if not self._plan:
-            together += combinations(singles[:3], 2)
-        return together
-
-    def _numbered(
-        self, together: Sequence[tuple[Target, ...]], found: Sequence[Candidate]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        at = {c.fence.fence_id: n for n, c in enumerate(found)}
-        stops: list[int] = []
-        spans: dict[str, tuple[int, int]] = {}
-        for c in found:
-            begin = len(stops)
-            stops += [s.number for s in self._plan.of_customer.get(c.customer_id, ())]
-            spans[c.customer_id] = begin, len(stops)
-        whole: list[tuple[int, int, int]] = []
-        members: list[tuple[int, ...]] = []
-        for targets in together:
-            gid = self._ids.setdefault(targets, len(self._ids))
-            whole.append((gid, len(targets), len(members)))
-            members += [
-                (_number(t), self.customers[t.customer_id], at[t.fence_id], *spans[t.customer_id])
-                for t in targets
-            ]
-        return (
-            np.array(whole, dtype=np.int64),
-            np.array(members, dtype=np.int64),
-            np.array([*stops, -1], dtype=np.int64),
+@njit(cache=True)
+def promises(beam: Beam, near: Near, park: Any, door: Any, noise_m: float, planned: bool) -> Floats:
+    """How much each customer promises: well placed, and planned next by any of the best hypotheses."""
+    found = np.empty(len(near.real))
+    top = min(LEADING, len(beam.real))
+    for n in range(len(found)):
+        at, whole = near.real[n], near.whole[n]
+        place = max(
+            parked(park[0], park[1], noise_m, at[X], at[Y], at[SPREAD_M]),
+            parked(door[0], door[1], noise_m, at[X], at[Y], at[SPREAD_M]),
         )
-
-    def _scored(
-        self,
-        targets: Sequence[Target],
-        of: Sequence[Candidate],
-        places: Sequence[float],
-        need: float,
-        split: Split,
-    ) -> tuple[float, ...]:
-        needed_s = max(self._dwell_s if c.fence.dwell_s is None else c.fence.dwell_s for c in of)
-        shared = sum(
-            log(share_chance(a.middle[0] - b.middle[0], a.middle[1] - b.middle[1])) for a, b in pairwise(of)
-        )
-        shared += sum(SHARED_UNPLANNED for t in targets[1:] if t.planned is None)
-        place = _place(places) + split.score
-        return place, need / self._mean_need, needed_s, shared, *of[0].middle, *of[-1].middle
+        prior = UNPLANNED if planned else FREE
+        if whole[STOPS] < whole[STOPS_END]:
+            stops = near.stops[whole[STOPS] : whole[STOPS_END]]
+            next_ones = best_prior(beam.served[:top], beam.whole[:top, 0], beam.whole[:top, 1], stops)
+            prior = max(prior, next_ones)
+        found[n] = place + prior
+    return found
 
 
-def _place(places: Sequence[float]) -> float:
+@njit(cache=True)
+def grouped(near: Near, planned: bool) -> Any:
+    """All groups: `Groups.whole`, `Groups.members`, and the need of each member.
+
+    Planned stops alone, customers alone, planned stops that follow one another; any two without a plan.
+    """
+    of = np.empty(len(near.stops), np.int64)
+    for n in range(len(near.whole)):
+        of[near.whole[n, STOPS] : near.whole[n, STOPS_END]] = n
+    order = np.argsort(near.stops, kind="mergesort")
+    most = GROUP * len(order) + len(near.whole) + ALONE
+    whole = np.empty((most, 3), np.int64)
+    members = np.empty((most * GROUP, MEMBER_COLUMNS), np.int64)
+    needs = np.empty(most * GROUP)
+    count = rows = 0
+    for size in range(1, GROUP + 1):
+        for at in range(len(order) - size + 1):
+            if near.stops[order[at + size - 1]] - near.stops[order[at]] <= size:
+                for stop in order[at : at + size]:
+                    _put_member(members, needs, rows, near, of[stop], stop)
+                    rows += 1
+                whole[count, G_SIZE], whole[count, G_START], count = size, rows - size, count + 1
+        if size == 1:
+            for n in range(len(near.whole)):
+                _put_member(members, needs, rows, near, n, -1)
+                whole[count, G_SIZE], whole[count, G_START], count, rows = 1, rows, count + 1, rows + 1
+    for a in range(0 if planned else min(ALONE, len(near.whole))):
+        for b in range(a + 1, min(ALONE, len(near.whole))):
+            _put_member(members, needs, rows, near, a, -1)
+            _put_member(members, needs, rows + 1, near, b, -1)
+            whole[count, G_SIZE], whole[count, G_START], count, rows = 2, rows, count + 1, rows + 2
+    for g in range(count):
+        begin = whole[g, G_START]
+        whole[g, G_ID] = _identity(near, members[begin : begin + whole[g, G_SIZE]])
+    return whole[:count], members[:rows], needs[:rows]
+
+
+@njit(cache=True)
+def _put_member(members: Ints, needs: Floats, row: int, near: Near, n: int, stop: int) -> None:
+    """Write down customer `n` for its planned stop in that row of `Near.stops`, or (-1) for none."""
+    members[row, M_NUMBER] = near.stops[stop] if stop >= 0 else -1
+    members[row, M_CUSTOMER], members[row, M_CANDIDATE] = near.whole[n, CUSTOMER], n
+    members[row, M_STOPS], members[row, M_STOPS_END] = near.whole[n, STOPS], near.whole[n, STOPS_END]
+    needs[row] = near.needs[stop] if stop >= 0 else 1.0
+
+
+@njit(cache=True)
+def _identity(near: Near, members: Ints) -> Any:
+    """A number for these fences and stops, the same at any standstill."""
+    mixed = np.uint64(0)
+    for m in range(len(members)):
+        target = np.uint64(near.whole[members[m, M_CANDIDATE], FENCE]) << np.uint64(24)
+        mixed = (mixed ^ (target | np.uint64(members[m, M_NUMBER] + 1))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+    return np.int64(mixed >> np.uint64(2))
+
+
+@njit(cache=True)
+def worthy(beam: Beam, near: Near, planned: bool) -> Any:
+    """The groups worth a look, without their scores, and the needs of all members."""
+    whole, members, needs = grouped(near, planned)
+    orders = likeliest_orders(beam, whole, members, near.stops, planned)
+    kept = np.empty(len(whole), np.int64)
+    count = 0
+    for g in range(len(whole)):
+        worth = orders[g] > WORTH
+        for h in range(len(beam.whole)):
+            worth = worth or beam.whole[h, GROUP_ID] == whole[g, G_ID]
+        if worth:
+            kept[count] = g
+            count += 1
+    return Groups(np.empty((count, GROUP_COLUMNS)), whole[kept[:count]], members, near.stops), needs
+
+
+@njit(cache=True)
+def weigh(groups: Groups, needs: Floats, near: Near, walk: Walk, mean_need: float) -> Any:
+    """Fill in the groups' numbers; returns the changes within each (see `one_by_one`)."""
+    places = np.empty(len(near.real))
+    for n in range(len(near.real)):
+        at = near.real[n]
+        places[n] = parked(walk.park[0], walk.park[1], walk.noise_m, at[X], at[Y], at[SPREAD_M])
+    splits, changes = _splits(groups, needs, near, walk)
+    for g in range(len(groups.whole)):
+        begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
+        of, real = groups.members[begin : begin + size], groups.real[g]
+        real[G_PLACE] = _place(places, of) + splits[g]
+        real[G_NEED] = np.sum(needs[begin : begin + size]) / mean_need
+        real[G_NEEDED_S] = real[G_SHARED] = 0.0
+        for m in range(size):
+            at = near.real[of[m, M_CANDIDATE]]
+            real[G_NEEDED_S] = max(real[G_NEEDED_S], at[NEEDED_S])
+            if m > 0:
+                before = near.real[of[m - 1, M_CANDIDATE]]
+                real[G_SHARED] += log(share_chance(before[X] - at[X], before[Y] - at[Y]))
+                real[G_SHARED] += SHARED_UNPLANNED if of[m, M_NUMBER] < 0 else 0.0
+        first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
+        real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
+    return changes
+
+
+@njit(cache=True)
+def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
+    """How well the walk fits each group, and the changes from each member to the next."""
+    n, whole = len(near.real), groups.whole
+    scores, changes = np.zeros(len(whole)), np.zeros((len(whole), GROUP - 1, 3))
+    long_enough = len(walk.t) > 0
+    shared = len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1
+    weights = weights_of(walk)
+    weight, van = moments(walk, weights) if shared and long_enough else (weights, weights)
+    gains, alone = np.empty((n, len(weight))), np.zeros(n)
+    for k in range(n if long_enough else 0):
+        at = near.real[k]
+        alone[k] = single_score(walk, weights, at[X], at[Y], at[SPREAD_M])
+        if shared:
+            gains[k] = summed_gain(walk, weights, at[X], at[Y], at[SPREAD_M])
+    for g in range(len(whole)):
+        begin, size = whole[g, G_START], whole[g, G_SIZE]
+        of, need = groups.members[begin : begin + size, M_CANDIDATE], needs[begin : begin + size]
+        if size == 1:
+            scores[g] = alone[of[0]]
+        elif long_enough and walk.end_s - walk.begin_s >= size:
+            scores[g] = one_by_one(walk, gains[of], weight, van, need / np.sum(need), changes[g])
+        else:
+            by_need(need / np.sum(need), changes[g])
+    return scores, changes
+
+
+@njit(cache=True)
+def _place(places: Floats, of: Ints) -> float:
     """Place score of customers served together: the best one's, less what others lack to a perfect fit."""
-    best = max(places)
-    return best + sum(min(p - PEAK, 0.0) for p in places) - min(best - PEAK, 0.0)
-
-
-def _number(target: Target) -> int:
-    return -1 if target.planned is None else target.planned.number
-
-
-def _need(target: Target) -> float:
-    """How long a service should take relative to others of its standing, by its order."""
-    order = target.planned.stop.order if target.planned is not None else None
-    if order is None:
-        return 1.0
-    return 1.0 + 0.04 * (order.items or 0) + 0.08 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
+    best, lacking = -np.inf, 0.0
+    for m in range(len(of)):
+        place = places[of[m, M_CANDIDATE]]
+        best = max(best, place)
+        lacking += min(place - PEAK, 0.0)
+    return best + lacking - min(best - PEAK, 0.0)

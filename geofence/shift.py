@@ -6,7 +6,6 @@ many small steps or in one gives the same visits.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isnan
 from statistics import median
 from typing import Final
@@ -293,7 +292,7 @@ class Shift:
                 entered = told[0] if entered is None else entered
                 exited = told[1] if exited is None else exited
             if entered is not None or exited is not None:
-                candidate = replace(candidate, entered_ms=entered, exited_ms=exited)
+                candidate = candidate._replace(entered_ms=entered, exited_ms=exited)
             crossed.append(candidate)
         return tuple(crossed)
 

@@ -5,10 +5,8 @@ after the other: the moments of change follow from how long the orders should ta
 to the fixes, and from when the driver was back at the van.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,20 +33,7 @@ BOUND_SD: Final = 2.33  # the same in standard deviations
 IMPOSSIBLE: Final = -1e18
 
 
-Change = tuple[float, float, float]
-"""When one customer's part ends and the next begins: the estimate, and bounds; fractions of the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How a standing is shared: log likelihood ratio against serving nobody, and the changes in between."""
-
-    score: float
-    changes: tuple[Change, ...]
-
-
-@dataclass(slots=True)
-class Walk:
+class Walk(NamedTuple):
     """The fixes of one standing (`t` in seconds, `x`, `y` in metres), the van's place and the noise."""
 
     t: Floats
@@ -58,63 +43,51 @@ class Walk:
     noise_m: float
     begin_s: float
     end_s: float
-    _splits: dict[tuple[Any, ...], Split] = field(default_factory=dict)
-    _sums: dict[tuple[float, float, float], Floats] = field(default_factory=dict)
-    _weights: Floats | None = None
-    _at_moments: tuple[Floats, Floats] | None = None
-
-    def split(self, doors: Sequence[tuple[float, float, float]], needs: Sequence[float]) -> Split:
-        """How well serving these doors (x, y, spread in metres) in this order explains the fixes, and when.
-
-        `needs` are the relative lengths that the services are expected to take.
-        """
-        share = np.asarray(needs, dtype=np.float64) / sum(needs)
-        if len(self.t) == 0 or (len(doors) > 1 and self.end_s - self.begin_s < len(doors)):
-            return Split(0.0, tuple(_by_need(share)))
-        key = (*doors, *needs)
-        found = self._splits.get(key)
-        if found is None:
-            found = self._single(doors[0]) if len(doors) == 1 else self._several(doors, share)
-            self._splits[key] = found
-        return found
-
-    def _single(self, door: tuple[float, float, float]) -> Split:
-        gain = _gain(self.x, self.y, *self.park, self.noise_m, *door)
-        return Split(_single_score(gain, self._weighed()), ())
-
-    def _several(self, doors: Sequence[tuple[float, float, float]], share: Floats) -> Split:
-        if self._at_moments is None:
-            self._at_moments = _moments(
-                self.t, self.x, self.y, self._weighed(), self.begin_s, self.end_s, *self.park, self.noise_m
-            )
-        weight, van = self._at_moments
-        gains = np.stack([self._summed_gain(d) for d in doors])
-        score, changes = _one_by_one(self.begin_s, self.end_s, gains, weight, van, share)
-        return Split(float(score), tuple(map(tuple, changes.tolist())))
-
-    def _summed_gain(self, door: tuple[float, float, float]) -> Floats:
-        """Log likelihood ratio, up to each moment, of serving this door against nobody."""
-        found = self._sums.get(door)
-        if found is None:
-            gain = _gain(self.x, self.y, *self.park, self.noise_m, *door)
-            found = _up_to_moments(self.t, self._weighed() * gain, self.begin_s, self.end_s)
-            self._sums[door] = found
-        return found
-
-    def _weighed(self) -> Floats:
-        """How many independent looks each fix counts for."""
-        if self._weights is None:
-            self._weights = _weights(self.t, self.begin_s, self.end_s)
-        return self._weights
 
 
-def _by_need(share: Floats) -> list[Change]:
+@njit(cache=True)
+def weights_of(walk: Walk) -> Floats:
+    """How many independent looks each fix counts for."""
+    edges = _edges(walk.t, walk.begin_s, walk.end_s)
+    weights = np.empty(len(walk.t))
+    for k in range(len(weights)):
+        weights[k] = min(max(edges[k + 1] - edges[k], 0.1), CORRELATED_S) / CORRELATED_S
+    return weights
+
+
+@njit(cache=True)
+def single_score(walk: Walk, weights: Floats, x: float, y: float, spread_m: float) -> float:
+    """Log likelihood ratio of serving one door (metres) all the time against serving nobody."""
+    gain = _gain(walk, x, y, spread_m)
+    score = whole = 0.0
+    for k in range(len(gain)):
+        score += weights[k] * gain[k]
+        whole += weights[k]
+    return float(score * min(1.0, MOST_WEIGHT / whole))
+
+
+@njit(cache=True)
+def summed_gain(walk: Walk, weights: Floats, x: float, y: float, spread_m: float) -> Floats:
+    """Log likelihood ratio, up to each moment, of serving this door against nobody."""
+    return _up_to_moments(walk, weights * _gain(walk, x, y, spread_m))
+
+
+@njit(cache=True)
+def moments(walk: Walk, weights: Floats) -> Any:
+    """Weights up to each moment, and the chance of being at the van then."""
+    van = _at_van(walk, weights)
+    grid = np.linspace(walk.begin_s, walk.end_s, MOMENTS)
+    return _up_to_moments(walk, weights), np.interp(grid, walk.t, van)
+
+
+@njit(cache=True)
+def by_need(share: Floats, changes: Floats) -> None:
     """Changes where the fixes tell nothing: by what the orders need, with the spread of such services."""
-    found = []
-    for at in np.cumsum(share)[:-1].tolist():
-        spread = BOUND_SD * LENGTH_LOG_SD * sqrt(2) * at * (1 - at)
-        found.append((at, max(0.0, at - spread), min(1.0, at + spread)))
-    return found
+    at = 0.0
+    for m in range(len(share) - 1):
+        at += share[m]
+        spread = BOUND_SD * LENGTH_LOG_SD * sqrt(2.0) * at * (1 - at)
+        changes[m, 0], changes[m, 1], changes[m, 2] = at, max(0.0, at - spread), min(1.0, at + spread)
 
 
 @njit(cache=True)
@@ -128,31 +101,13 @@ def _edges(t: Floats, begin_s: float, end_s: float) -> Floats:
 
 
 @njit(cache=True)
-def _weights(t: Floats, begin_s: float, end_s: float) -> Floats:
-    edges = _edges(t, begin_s, end_s)
-    weights = np.empty(len(t))
-    for k in range(len(t)):
-        weights[k] = min(max(edges[k + 1] - edges[k], 0.1), CORRELATED_S) / CORRELATED_S
-    return weights
-
-
-@njit(cache=True)
-def _single_score(gain: Floats, weights: Floats) -> float:
-    """Log likelihood ratio of serving one door all the time."""
-    score = whole = 0.0
-    for k in range(len(gain)):
-        score += weights[k] * gain[k]
-        whole += weights[k]
-    return float(score * min(1.0, MOST_WEIGHT / whole))
-
-
-@njit(cache=True)
-def _up_to_moments(t: Floats, values: Floats, begin_s: float, end_s: float) -> Floats:
+def _up_to_moments(walk: Walk, values: Floats) -> Floats:
     """Sums of values of the fixes up to each moment."""
-    summed = np.zeros(len(t) + 1)
-    for k in range(len(t)):
+    begin_s, end_s = walk.begin_s, walk.end_s
+    summed = np.zeros(len(values) + 1)
+    for k in range(len(values)):
         summed[k + 1] = summed[k] + values[k]
-    return np.interp(np.linspace(begin_s, end_s, MOMENTS), _edges(t, begin_s, end_s), summed)
+    return np.interp(np.linspace(begin_s, end_s, MOMENTS), _edges(walk.t, begin_s, end_s), summed)
 
 
 @njit(cache=True)
@@ -174,9 +129,9 @@ def _normal(d2: float, sd: float) -> float:
 
 
 @njit(cache=True)
-def _gain(
-    x: Floats, y: Floats, px: float, py: float, noise_m: float, cx: float, cy: float, spread_m: float
-) -> Floats:
+def _gain(walk: Walk, cx: float, cy: float, spread_m: float) -> Floats:
+    """Log likelihood ratio of each fix for this door against nobody's."""
+    x, y, (px, py), noise_m = walk.x, walk.y, walk.park, walk.noise_m
     van_sd = sqrt(VAN_SD_M**2 + noise_m**2)
     door_sd = sqrt(DOOR_SD_M**2 + noise_m**2 + spread_m**2)
     free_sd = sqrt(ELSEWHERE_SD_M**2 + noise_m**2)
@@ -199,10 +154,11 @@ def _later(p: float, seconds: float) -> float:
 
 
 @njit(cache=True)
-def _at_van(t: Floats, x: Floats, y: Floats, weights: Floats, px: float, py: float, noise_m: float) -> Floats:
+def _at_van(walk: Walk, weights: Floats) -> Floats:
     """Chance that the driver was at the van at each fix: a hidden Markov chain (Rabiner 1989)."""
+    t, x, y, (px, py) = walk.t, walk.x, walk.y, walk.park
     n = len(t)
-    sd = sqrt(NEAR_SD_M**2 + noise_m**2)
+    sd = sqrt(NEAR_SD_M**2 + walk.noise_m**2)
     here, away, chance = np.empty(n), np.empty(n), np.empty(n)
     for k in range(n):
         r = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
@@ -229,24 +185,6 @@ def _at_van(t: Floats, x: Floats, y: Floats, weights: Floats, px: float, py: flo
         p = chance[k] * b_here
         chance[k] = p / (p + (1 - chance[k]) * b_away)
     return chance
-
-
-@njit(cache=True)
-def _moments(
-    t: Floats,
-    x: Floats,
-    y: Floats,
-    weights: Floats,
-    begin_s: float,
-    end_s: float,
-    px: float,
-    py: float,
-    noise_m: float,
-) -> Any:
-    """Weights up to each moment, and the chance of being at the van then."""
-    van = _at_van(t, x, y, weights, px, py, noise_m)
-    grid = np.linspace(begin_s, end_s, MOMENTS)
-    return _up_to_moments(t, weights, begin_s, end_s), np.interp(grid, t, van)
 
 
 @njit(cache=True)
@@ -289,17 +227,18 @@ def _backward(score: Floats) -> Floats:
 
 
 @njit(cache=True)
-def _one_by_one(
-    begin_s: float, end_s: float, gains: Floats, weight: Floats, van: Floats, share: Floats
-) -> Any:
-    """Customers served one after another: log likelihood ratio, and where the changes are.
+def one_by_one(
+    walk: Walk, gains: Floats, weight: Floats, van: Floats, share: Floats, changes: Floats
+) -> float:
+    """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 
     `gains` (a row each) and `weight` are sums up to each moment, `van` the chance of being at
-    the van there. A change is likely where the driver was at the van. Sums over all moments of change;
-    returns the score and the changes (a row each: see `Change`).
+    the van there, `share` the parts of the time that the services should take. A change is likely where the
+    driver was at the van. Sums over all moments of change. Fills in `changes`: when one customer's part ends
+    and the next begins, the estimate and its bounds, as fractions of the time.
     """
     members, n = gains.shape
-    grid = np.linspace(begin_s, end_s, n)
+    grid = np.linspace(walk.begin_s, walk.end_s, n)
     whole = grid[n - 1] - grid[0]
     mean = np.mean(van)
     length = np.full((members, n, n), IMPOSSIBLE)
@@ -321,7 +260,6 @@ def _one_by_one(
     ahead, behind = _forward(score), _backward(score)
     total = ahead[members, n - 1]
     chances = np.exp(ahead[1:members] + behind[1:members] - total)
-    changes = np.empty((members - 1, 3))
     for m in range(members - 1):
         changes[m, 0], changes[m, 1], changes[m, 2] = _change(chances[m])
-    return total - _forward(length)[members, n - 1], changes
+    return float(total - _forward(length)[members, n - 1])

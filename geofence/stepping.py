@@ -1,0 +1,87 @@
+"""One step of the search in one call of compiled code: customers near a standstill in, hypotheses out."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from geofence import beam as _beam
+from geofence import dwell, evidence, groups, order, walk
+from geofence.beam import G_ID, G_SIZE, G_START, Beam, Stand
+from geofence.compiling import sources
+from geofence.groups import Near
+from geofence.walk import Walk
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_grow, _worthy, _weigh = _beam.grow, groups.worthy, groups.weigh
+
+
+class Used(NamedTuple):
+    """The groups that any hypothesis holds to have been served, as in `beam.Groups`.
+
+    `changes` (groups, most members - 1, 3) from each member to the next: see `walk.one_by_one`.
+    """
+
+    whole: Ints
+    members: Ints
+    changes: Floats
+
+
+@njit(cache=True)
+def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
+    """The groups that are left in a slot."""
+    kept, rows = np.empty(len(found.whole), np.int64), np.empty(len(found.members), np.int64)
+    count = n_rows = 0
+    for g in range(len(found.whole)):
+        for h in range(len(beam.past)):
+            if beam.past[h, slot, 0] == found.whole[g, G_ID]:
+                begin, size = found.whole[g, G_START], found.whole[g, G_SIZE]
+                rows[n_rows : n_rows + size] = np.arange(begin, begin + size)
+                kept[count], n_rows, count = g, n_rows + size, count + 1
+                break
+    whole = found.whole[kept[:count]]
+    start = 0
+    for g in range(count):
+        whole[g, G_START] = start
+        start += whole[g, G_SIZE]
+    return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]])
+
+
+def _made(of: int) -> Callable[..., Any]:
+    """The kernel, whose stored code depends on the sources of what it calls."""
+
+    @njit(cache=True)
+    def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
+        """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
+        _ = of
+        found, needs = _worthy(beam, near, stand.planned)
+        changes = _weigh(found, needs, near, walk, mean_need)
+        grown = _grow(beam, found, stand, slot)
+        return grown, _used(grown, found, changes, slot)
+
+    return extended
+
+
+extended: Final = _made(sources(_beam, dwell, evidence, groups, order, walk))
+
+
+@njit(cache=True)
+def without_oldest(beam: Beam) -> Beam:
+    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier."""
+    best = beam.past[0, 0]
+    rows = np.empty(len(beam.past), np.int64)
+    count = 0
+    for h in range(len(beam.past)):
+        if beam.past[h, 0, 0] == best[0] and beam.past[h, 0, 1] == best[1]:
+            rows[count] = h
+            count += 1
+    kept = rows[:count]
+    past, belief = beam.past[kept], beam.belief[kept]
+    first, believed = past[:, 0].copy(), belief[:, 0].copy()
+    past[:, :-1], belief[:, :-1] = past[:, 1:].copy(), belief[:, 1:].copy()
+    past[:, -1], belief[:, -1] = first, believed
+    return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
