@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.evidence import Candidate
 from geofence.fences import Fence
 from geofence.standstills import Standstill
 from geofence.track import Decoded
 
 Floats = npt.NDArray[np.float64]
+_Part = tuple[int, int, int, int]
 FURTHEST = 120  # fixes looked at before
 WITHIN_S = 90.0
 
@@ -27,42 +29,23 @@ class Crossed(NamedTuple):
     exited_ms: int | None
 
 
-class _Part(NamedTuple):
-    """The fixes that are looked at: the standstill is first..last, what is around it is begin..end."""
-
-    begin: int
-    first: int
-    last: int
-    end: int
-
-
-def crossings(decoded: Decoded, fences: Sequence[Fence], standstill: Standstill) -> list[Crossed]:
-    """The crossings of each fence, by straight lines between fixes.
+def crossings(decoded: Decoded, near: Sequence[Candidate], standstill: Standstill) -> list[Crossed]:
+    """The crossings of each candidate's fence, by straight lines between fixes.
 
     Fixes later than `WITHIN_S` after the standstill are not looked at.
     """
-    a, b = min(standstill.first, len(decoded) - 1), max(standstill.last, 0)
-    end = int(np.searchsorted(decoded.t, decoded.t[b] + WITHIN_S, side="right"))
-    end = max(end, a + 1)  # a stop hidden by a silence has its first fix after its last
-    part = _Part(max(a - FURTHEST, 0), min(a, b), max(a, b), end)
-    found = np.full((len(fences), 2), np.nan)
-    round_ones = [n for n, fence in enumerate(fences) if fence.radius_m is not None]
-    if round_ones:
-        circles = np.array([_circle(decoded, fences[n]) for n in round_ones])
-        found[round_ones] = _cross_circles(decoded.t, decoded.x, decoded.y, *part, circles)
-    for n, fence in enumerate(fences):
-        if fence.radius_m is None:
-            found[n] = _cross_shape(decoded, fence, part)
-    return [Crossed(_ms(decoded, entered), _ms(decoded, exited)) for entered, exited in found.tolist()]
+    d = decoded
+    part = _part(d.t, standstill.first, standstill.last)
+    circles = np.array([(*c.middle, c.fence.radius_m or 0.0) for c in near]).reshape(-1, 3)
+    found = _cross_circles(d.t, d.x, d.y, part, circles).tolist()
+    for n, candidate in enumerate(near):
+        if candidate.fence.shape is not None:
+            found[n] = _cross_shape(d, candidate.fence, part)
+    return [Crossed(_ms(d, entered), _ms(d, exited)) for entered, exited in found]
 
 
 def _ms(decoded: Decoded, seconds: float) -> int | None:
     return None if isnan(seconds) else decoded.origin_ms + round(1000 * seconds)
-
-
-def _circle(decoded: Decoded, fence: Fence) -> tuple[float, float, float]:
-    assert fence.radius_m is not None
-    return (*decoded.plane.to_plane(fence.lat, fence.lon), fence.radius_m)
 
 
 def _cross_shape(decoded: Decoded, fence: Fence, part: _Part) -> tuple[float, float]:
@@ -72,32 +55,41 @@ def _cross_shape(decoded: Decoded, fence: Fence, part: _Part) -> tuple[float, fl
         lat, lon = decoded.plane.all_to_degrees(decoded.x[begin:end], decoded.y[begin:end])
         return fence.distances_m(lat, lon)
 
-    if not (outside(part.first, part.last + 1) <= 0).any():
+    begin, first, last, end = part
+    if not (outside(first, last + 1) <= 0).any():
         return np.nan, np.nan
-    entered, exited = _cross(decoded.t, outside(part.begin, part.end), *part)
+    entered, exited = _cross(decoded.t, outside(begin, end), part)
     return entered, exited
 
 
 @njit(cache=True)
-def _cross_circles(
-    t: Floats, x: Floats, y: Floats, begin: int, first: int, last: int, end: int, circles: Floats
-) -> Floats:
+def _part(t: Floats, first: int, last: int) -> Any:
+    """The fixes to look at, begin..end, and the standing ones; a hidden stop has its first after its last."""
+    a, b = min(first, len(t) - 1), max(last, 0)
+    end = max(np.searchsorted(t, t[b] + WITHIN_S, side="right"), a + 1)
+    return max(a - FURTHEST, 0), min(a, b), max(a, b), end
+
+
+@njit(cache=True)
+def _cross_circles(t: Floats, x: Floats, y: Floats, part: _Part, circles: Floats) -> Floats:
     """Seconds of entry and exit of each circle (east, north, radius in metres)."""
+    begin, end = part[0], part[3]
     found = np.empty((len(circles), 2))
     outside = np.empty(end - begin)
     for n in range(len(circles)):
         for k in range(begin, end):
             outside[k - begin] = np.hypot(x[k] - circles[n, 0], y[k] - circles[n, 1]) - circles[n, 2]
-        found[n, 0], found[n, 1] = _cross(t, outside, begin, first, last, end)
+        found[n, 0], found[n, 1] = _cross(t, outside, part)
     return found
 
 
 @njit(cache=True)
-def _cross(t: Floats, outside: Floats, begin: int, first: int, last: int, end: int) -> Any:
+def _cross(t: Floats, outside: Floats, part: _Part) -> Any:
     """Entry going back from the first standing fix inside, exit going on from the last one.
 
     `outside` are the signed metres of the fixes begin..end, negative inside. NaN where the data ends inside.
     """
+    begin, first, last, end = part
     entered = np.nan
     exited = np.nan
     a, b = first, last

@@ -7,7 +7,6 @@ many small steps or in one gives the same visits.
 from array import array
 from collections.abc import Sequence
 from math import isnan
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -281,9 +280,7 @@ class Shift:
     def _crossed(self, found: Sequence[Candidate], standstill: Standstill) -> tuple[Candidate, ...]:
         """The candidates with the times of entry and exit, by the track or else by the phone."""
         crossed = []
-        for candidate, times in zip(
-            found, crossings(self._decoded, [c.fence for c in found], standstill), strict=True
-        ):
+        for candidate, times in zip(found, crossings(self._decoded, found, standstill), strict=True):
             entered, exited = times
             if self._device.events and (entered is None or exited is None):
                 told = self._device.crossed(
@@ -316,6 +313,5 @@ class Shift:
         rows = self._decoded.row[standstill.first : standstill.last + 1]
         if len(rows) == 0:
             return None
-        reported = self._track.matrix(int(rows[0]), int(rows[-1]) + 1)[:, 3].tolist()
-        known = [a for a in reported if not isnan(a)]
-        return round(median(known), 1) if known else None
+        accuracy_m = self._track.median_accuracy_m(int(rows[0]), int(rows[-1]) + 1)
+        return None if isnan(accuracy_m) else round(accuracy_m, 1)

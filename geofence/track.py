@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from geofence import decoding
 from geofence.decoding import COLUMNS, NOWHERE_DEG
@@ -46,6 +47,10 @@ class Track:
         stop = len(self) if end is None else end
         return np.frombuffer(self.rows[begin * COLUMNS : stop * COLUMNS]).reshape(-1, COLUMNS)
 
+    def median_accuracy_m(self, begin: int, end: int) -> float:
+        """Median of the accuracies reported in the rows begin..end, NaN when there are none."""
+        return float(_median_accuracy_m(np.frombuffer(self.rows), begin, end))
+
     def append(self, rows: Rows) -> tuple[int, int | None]:
         """Take in rows; returns how many were duplicates and the first row number that is new, if any."""
         if len(rows) == 0:
@@ -85,6 +90,17 @@ class Track:
             else:
                 high = mid
         return low
+
+
+@njit(cache=True)
+def _median_accuracy_m(rows: Floats, begin: int, end: int) -> float:
+    found, count = np.empty(end - begin), 0
+    for row in range(begin, end):
+        accuracy_m = rows[row * COLUMNS + 3]
+        if accuracy_m == accuracy_m:
+            found[count] = accuracy_m
+            count += 1
+    return np.median(found[:count]) if count else np.nan
 
 
 def _sorted_once(rows: Rows, age: npt.NDArray[np.float64]) -> tuple[Rows, npt.NDArray[np.float64]]:

@@ -5,7 +5,9 @@ import pytest
 import shapely
 
 from geofence.crossing import crossings
+from geofence.evidence import Candidate
 from geofence.fences import Fence
+from geofence.geometry import LocalPlane
 from geofence.rules import Rules
 from geofence.standstills import find_runs, to_standstill
 from geofence.track import Decoded, Track
@@ -21,8 +23,12 @@ def all_crossed(drawn: Drawn, fences) -> list[tuple[float | None, float | None]]
     longest = max((to_standstill(r, d.origin_ms) for r in runs), key=lambda s: s.departed_ms - s.arrived_ms)
     return [
         tuple(None if ts is None else (ts - START_MS) / 1000 for ts in times)
-        for times in crossings(d, fences, longest)
+        for times in crossings(d, [near(f, d.plane) for f in fences], longest)
     ]
+
+
+def near(fence: Fence, plane: LocalPlane) -> Candidate:
+    return Candidate(fence, plane.to_plane(fence.lat, fence.lon), fence.spread_m(), 0.0)
 
 
 def crossed(drawn: Drawn, fence) -> tuple[float | None, float | None]:
