@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence.dwell import dwell_score, log_length
+from geofence.dwell import dwell_score, habit, log_length
 from geofence.order import Bits, has, jumped, order_prior, put
 
 Floats = npt.NDArray[np.float64]
@@ -89,10 +89,11 @@ class Stand(NamedTuple):
 
 
 @njit(cache=True)
-def grow(beam: Beam, groups: Groups, stand: Stand, slot: int) -> Any:
-    """The best hypotheses after one more standstill, whose slot is given."""
-    score, old, group, how, dwell, place = _growths(beam, groups, stand)
-    order = np.argsort(-score, kind="mergesort")
+def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) -> Any:
+    """The best hypotheses after one more standstill, whose slot is given; `orders` as from `all_orders`."""
+    score, old, group, how, dwell, place = _growths(beam, groups, orders, stand)
+    likely = np.flatnonzero(score >= np.max(score) - TOO_UNLIKELY)
+    order = likely[np.argsort(-score[likely], kind="mergesort")]
     kept = Beam(
         np.empty((BEAM, beam.real.shape[1])),
         np.empty((BEAM, beam.whole.shape[1]), np.int64),
@@ -103,8 +104,6 @@ def grow(beam: Beam, groups: Groups, stand: Stand, slot: int) -> Any:
     )
     count = 0
     for k in order[: 6 * BEAM]:
-        if score[k] < score[order[0]] - TOO_UNLIKELY:
-            break
         if count == BEAM:
             break
         _write(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
@@ -124,29 +123,28 @@ def grow(beam: Beam, groups: Groups, stand: Stand, slot: int) -> Any:
 
 
 @njit(cache=True)
-def _growths(beam: Beam, groups: Groups, stand: Stand) -> Any:
+def _growths(beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> Any:
     """All ways to go on: their score, hypothesis, group, how (0 nobody, 1 visit, 2 resumed), dwell, place."""
     n = len(beam.real) * (len(groups.real) + 2)
     score, dwell, place = np.empty(n), np.zeros(n), np.zeros(n)
     old, group, how = np.empty(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
-    served, count = np.empty_like(beam.served[0]), 0
+    count = 0
     seconds = (stand.departed_ms - stand.arrived_ms) / 1000
     for h in range(len(beam.real)):
         real, whole = beam.real[h], beam.whole[h]
         idle = real[SCORE] + NOBODY + stand.idle + ELSEWHERE
         score[count], old[count], count = idle, h, count + 1
-        services, total, squares = _habit(real, whole)
+        services, total, squares = _sums(real, whole)
+        of_driver = habit(services, total, squares)
         unmoved = whole[GROUP_ID] >= 0 and _unmoved(real, whole, stand)
         for g in range(len(groups.real)):
-            prior = _prior(beam, h, groups, g, stand.planned, served)
+            prior = orders[h, g]
             if prior == -np.inf:
                 continue
             of = groups.real[g]
             chance = share_chance(of[FIRST_X] - real[DOOR_X], of[FIRST_Y] - real[DOOR_Y])
             prior += of[G_SHARED] + log(chance if unmoved else 1 - chance)
-            length = dwell_score(
-                services, total, squares, seconds, of[G_NEED], groups.whole[g, G_SIZE], stand.censored
-            )
+            length = dwell_score(of_driver, seconds, of[G_NEED], groups.whole[g, G_SIZE], stand.censored)
             length += TOO_SHORT if seconds < of[G_NEEDED_S] else 0.0
             new = real[SCORE] + prior + of[G_PLACE] + length
             if new > idle - TOO_UNLIKELY:
@@ -170,7 +168,7 @@ def share_chance(dx: float, dy: float) -> float:
 
 
 @njit(cache=True)
-def _habit(real: Floats, whole: Ints) -> Any:
+def _sums(real: Floats, whole: Ints) -> Any:
     """Sums over the lengths of services, the latest visit included."""
     if whole[GROUP_ID] < 0:
         return real[SERVICES], real[TOTAL], real[SQUARES]
@@ -186,16 +184,14 @@ def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
 
 
 @njit(cache=True)
-def likeliest_orders(beam: Beam, whole: Ints, members: Ints, stops: Ints, planned: bool) -> Floats:
-    """The highest log chance of each group's order in any hypothesis."""
-    groups = Groups(np.empty((0, GROUP_COLUMNS)), whole, members, stops)
+def all_orders(beam: Beam, groups: Groups, planned: bool) -> Floats:
+    """The log chance of each group's order in each hypothesis, a row each."""
     served = np.empty_like(beam.served[0])
-    best = np.full(len(whole), -np.inf)
+    orders = np.empty((len(beam.real), len(groups.whole)))
     for h in range(len(beam.real)):
-        behind = beam.real[h, SCORE] - beam.real[0, SCORE]
-        for g in range(len(whole)):
-            best[g] = max(best[g], behind + _prior(beam, h, groups, g, planned, served))
-    return best
+        for g in range(len(groups.whole)):
+            orders[h, g] = _prior(beam, h, groups, g, planned, served)
+    return orders
 
 
 @njit(cache=True)
@@ -239,10 +235,8 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     where = -log(pi * SAME_PLACE_M**2) if here else -away2 / MOVED_M**2 - log(pi * MOVED_M**2)
     whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
     of = groups.real[g]
-    length = dwell_score(
-        real[SERVICES], real[TOTAL], real[SQUARES], whole_s, of[G_NEED], groups.whole[g, G_SIZE],
-        stand.censored,
-    )  # fmt: skip
+    of_driver = habit(real[SERVICES], real[TOTAL], real[SQUARES])
+    length = dwell_score(of_driver, whole_s, of[G_NEED], groups.whole[g, G_SIZE], stand.censored)
     length += TOO_SHORT if whole_s < of[G_NEEDED_S] else 0.0
     place = (real[PLACE] * before_s + of[G_PLACE] * seconds) / max(before_s + seconds, 1.0)
     more = priors[at] + where + place - real[PLACE] + length - real[DWELL] + RESUMED_DWELL
@@ -269,7 +263,7 @@ def _write(
     real[PARK_X], real[PARK_Y] = stand.park_x, stand.park_y
     if how == 2:
         return
-    real[SERVICES], real[TOTAL], real[SQUARES] = _habit(beam.real[h], beam.whole[h])
+    real[SERVICES], real[TOTAL], real[SQUARES] = _sums(beam.real[h], beam.whole[h])
     real[NEED], whole[SIZE], whole[GROUP_ID] = (
         groups.real[g, G_NEED],
         groups.whole[g, G_SIZE],
@@ -297,10 +291,18 @@ def _twin(kept: Beam, row: int, slot: int) -> int:
             and kept.whole[other, GROUP_ID] == kept.whole[row, GROUP_ID]
             and kept.past[other, slot, 0] == kept.past[row, slot, 0]
             and kept.past[other, slot, 1] == kept.past[row, slot, 1]
-            and np.array_equal(kept.served[other], kept.served[row])
+            and _same(kept.served[other], kept.served[row])
         ):
             return other
     return -1
+
+
+@njit(cache=True)
+def _same(a: Bits, b: Bits) -> bool:
+    alike = True
+    for word in range(len(a)):
+        alike = alike and a[word] == b[word]
+    return alike
 
 
 @njit(cache=True)

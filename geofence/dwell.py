@@ -24,22 +24,31 @@ def log_length(seconds: float, need: float) -> float:
 
 
 @njit(cache=True)
-def dwell_score(
-    services: float, total: float, squares: float, seconds: float, need: float, customers: int, censored: bool
-) -> Any:
-    """Log likelihood (per second) of a standing so long, in which customers of that need were served.
+def habit(services: float, total: float, squares: float) -> Any:
+    """What is believed of the next length, by the sums over `log_length` so far.
 
-    `services`, `total` and `squares` are the sums over `log_length` so far; `censored`: at least so long.
+    The weight of the mean and the mean, the variance, the degrees of freedom, and the log of what Student's
+    density is divided by.
     """
     shape = PRIOR_SHAPE + 0.5 * services
     weight = PRIOR_MEAN_WEIGHT + services
     rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(squares - total * total / weight, 0.0)
-    scale = sqrt(rate / shape * (1.0 / customers + 1.0 / weight))
-    z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - total / weight) / scale
     freedom = 2 * shape
+    norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
+    return weight, total / weight, rate / shape, freedom, norm
+
+
+@njit(cache=True)
+def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: bool) -> Any:
+    """Log likelihood (per second) of a standing so long, in which customers of that need were served.
+
+    `of` is the driver's `habit`; `censored`: at least so long.
+    """
+    weight, mean, variance, freedom, norm = of
+    scale = sqrt(variance * (1.0 / customers + 1.0 / weight))
+    z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - mean) / scale
     if censored:
         return log(max(_beyond(z, freedom), 1e-9))
-    norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
     return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
 
 

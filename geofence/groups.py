@@ -29,10 +29,11 @@ from geofence.beam import (
     M_STOPS,
     M_STOPS_END,
     MEMBER_COLUMNS,
+    SCORE,
     UNPLANNED,
     Beam,
     Groups,
-    likeliest_orders,
+    all_orders,
     share_chance,
 )
 from geofence.evidence import parked
@@ -156,19 +157,21 @@ def _identity(near: Near, members: Ints) -> Any:
 
 @njit(cache=True)
 def worthy(beam: Beam, near: Near, planned: bool) -> Any:
-    """The groups worth a look, without their scores, and the needs of all members."""
+    """The groups worth a look, yet without scores; their orders in each hypothesis; needs of all members."""
     whole, members, needs = grouped(near, planned)
-    orders = likeliest_orders(beam, whole, members, near.stops, planned)
+    orders = all_orders(beam, Groups(np.empty((0, GROUP_COLUMNS)), whole, members, near.stops), planned)
     kept = np.empty(len(whole), np.int64)
     count = 0
     for g in range(len(whole)):
-        worth = orders[g] > WORTH
+        worth = False
         for h in range(len(beam.whole)):
-            worth = worth or beam.whole[h, GROUP_ID] == whole[g, G_ID]
+            behind = beam.real[h, SCORE] - beam.real[0, SCORE]
+            worth = worth or behind + orders[h, g] > WORTH or beam.whole[h, GROUP_ID] == whole[g, G_ID]
         if worth:
             kept[count] = g
             count += 1
-    return Groups(np.empty((count, GROUP_COLUMNS)), whole[kept[:count]], members, near.stops), needs
+    found = Groups(np.empty((count, GROUP_COLUMNS)), whole[kept[:count]], members, near.stops)
+    return found, orders[:, kept[:count]], needs
 
 
 @njit(cache=True)

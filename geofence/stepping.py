@@ -58,9 +58,9 @@ def _made(of: int) -> Callable[..., Any]:
     def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
         """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
         _ = of
-        found, needs = _worthy(beam, near, stand.planned)
+        found, orders, needs = _worthy(beam, near, stand.planned)
         changes = _weigh(found, needs, near, walk, mean_need)
-        grown = _grow(beam, found, stand, slot)
+        grown = _grow(beam, found, orders, stand, slot)
         return grown, _used(grown, found, changes, slot)
 
     return extended

@@ -202,7 +202,8 @@ def _forward(score: Floats) -> Floats:
             if top > 0.9 * IMPOSSIBLE:
                 total = 0.0
                 for j in range(last):
-                    total += np.exp(ahead[m, j] + score[m, j, k] - top)
+                    if ahead[m, j] > 0.9 * IMPOSSIBLE:
+                        total += np.exp(ahead[m, j] + score[m, j, k] - top)
                 ahead[m + 1, k] = top + np.log(total)
     return ahead
 
@@ -221,7 +222,8 @@ def _backward(score: Floats) -> Floats:
             if top > 0.9 * IMPOSSIBLE:
                 total = 0.0
                 for k in range(j + 1, n):
-                    total += np.exp(behind[m + 1, k] + score[m, j, k] - top)
+                    if behind[m + 1, k] > 0.9 * IMPOSSIBLE:
+                        total += np.exp(behind[m + 1, k] + score[m, j, k] - top)
                 behind[m, j] = top + np.log(total)
     return behind
 
