@@ -128,6 +128,7 @@ class Assigner:
             standstill.departed_ms,
             standstill.park[0],
             standstill.park[1],
+            standstill.noise_m,
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             bool(self.plan),

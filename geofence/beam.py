@@ -27,7 +27,8 @@ AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
 SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
-SHARED_REACH_M: Final = 40.0  # ... and how it falls with the distance of the doors
+SHARED_REACH_M: Final = 30.0  # ... and how it falls with the distance of the doors
+SHARED_REACH_NOISE: Final = 3.0  # a move of so many times the noise may go unseen
 SAME_PLACE_M: Final = 12.0
 SOON_MS: Final = 180_000
 RESUMED_S: Final = np.array([60.0, 180.0, 600.0, 1800.0])
@@ -83,6 +84,7 @@ class Stand(NamedTuple):
     departed_ms: int
     park_x: float
     park_y: float
+    noise_m: float
     censored: bool
     idle: float  # log likelihood of its length when it serves nobody
     planned: bool  # whether there is a plan
@@ -142,7 +144,7 @@ def _growths(beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> Any:
             if prior == -np.inf:
                 continue
             of = groups.real[g]
-            chance = share_chance(of[FIRST_X] - real[DOOR_X], of[FIRST_Y] - real[DOOR_Y])
+            chance = share_chance(of[FIRST_X] - real[DOOR_X], of[FIRST_Y] - real[DOOR_Y], stand.noise_m)
             prior += of[G_SHARED] + log(chance if unmoved else 1 - chance)
             length = dwell_score(of_driver, seconds, of[G_NEED], groups.whole[g, G_SIZE], stand.censored)
             length += TOO_SHORT if seconds < of[G_NEEDED_S] else 0.0
@@ -162,9 +164,10 @@ def _growths(beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> Any:
 
 
 @njit(cache=True)
-def share_chance(dx: float, dy: float) -> float:
+def share_chance(dx: float, dy: float, noise_m: float) -> float:
     """Chance that the next customer, whose door is so far from the last one's, is served without a move."""
-    return SHARED * exp(-(dx * dx + dy * dy) / SHARED_REACH_M**2) + 1e-3
+    reach2 = SHARED_REACH_M**2 + (SHARED_REACH_NOISE * noise_m) ** 2
+    return SHARED * exp(-(dx * dx + dy * dy) / reach2) + 1e-3
 
 
 @njit(cache=True)

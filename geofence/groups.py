@@ -3,7 +3,7 @@
 Compiled: it runs for every standstill, with every customer near it.
 """
 
-from math import log
+from math import exp, log
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -49,7 +49,10 @@ NEAREST: Final = 7  # customers looked at for one standstill
 LEADING: Final = 3  # hypotheses that say which customers are worth a look
 WORTH: Final = -12.0  # orders less likely than this are not looked at
 SHARED_UNPLANNED: Final = log(0.01)  # one more customer served that no route names
-PEAK: Final = -7.85  # place score of a fit beyond reproach
+UNSEEN: Final = 0.25  # chance that a long silence hides a move to the next customer ...
+SEEN_S: Final = 30.0  # ... while one so short hides none ...
+UNSEEN_S: Final = 90.0  # ... what long is ...
+UNSEEN_M: Final = 80.0  # ... and how far the next door may be
 ALONE: Final = 3  # of so many customers any two are looked at together where there is no plan
 
 # columns of Near.real: middle of the fence, its spread, least dwell
@@ -185,15 +188,14 @@ def weigh(groups: Groups, needs: Floats, near: Near, walk: Walk, mean_need: floa
     for g in range(len(groups.whole)):
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         of, real = groups.members[begin : begin + size], groups.real[g]
-        real[G_PLACE] = _place(places, of) + splits[g]
+        who = of[:, M_CANDIDATE]
+        real[G_PLACE] = np.max(places[who]) + splits[g]
         real[G_NEED] = np.sum(needs[begin : begin + size]) / mean_need
-        real[G_NEEDED_S] = real[G_SHARED] = 0.0
+        real[G_NEEDED_S], real[G_SHARED] = 0.0, _together(near, who, walk)
         for m in range(size):
             at = near.real[of[m, M_CANDIDATE]]
             real[G_NEEDED_S] = max(real[G_NEEDED_S], at[NEEDED_S])
             if m > 0:
-                before = near.real[of[m - 1, M_CANDIDATE]]
-                real[G_SHARED] += log(share_chance(before[X] - at[X], before[Y] - at[Y]))
                 real[G_SHARED] += SHARED_UNPLANNED if of[m, M_NUMBER] < 0 else 0.0
         first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
         real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
@@ -228,11 +230,13 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
 
 
 @njit(cache=True)
-def _place(places: Floats, of: Ints) -> float:
-    """Place score of customers served together: the best one's, less what others lack to a perfect fit."""
-    best, lacking = -np.inf, 0.0
-    for m in range(len(of)):
-        place = places[of[m, M_CANDIDATE]]
-        best = max(best, place)
-        lacking += min(place - PEAK, 0.0)
-    return best + lacking - min(best - PEAK, 0.0)
+def _together(near: Near, of: Ints, walk: Walk) -> float:
+    """Log chance that these are served in one standing: without a move, or with one that a silence hides."""
+    silent_s = max(walk.max_gap_s - SEEN_S, 0.0)
+    total = 0.0
+    for m in range(1, len(of)):
+        a, b = near.real[of[m - 1]], near.real[of[m]]
+        dx, dy = a[X] - b[X], a[Y] - b[Y]
+        hidden = UNSEEN * (1 - exp(-silent_s / UNSEEN_S)) * exp(-(dx * dx + dy * dy) / UNSEEN_M**2)
+        total += log(share_chance(dx, dy, walk.noise_m) + hidden)
+    return total

@@ -235,7 +235,7 @@ class Shift:
         nothing = np.empty(0)
         begin_s, end_s = stay.standstill.arrived_ms / 1000, stay.standstill.departed_ms / 1000
         park, noise_m = stay.standstill.park, stay.standstill.noise_m
-        walk = Walk(nothing, nothing, nothing, park, noise_m, begin_s, end_s)
+        walk = Walk(nothing, nothing, nothing, park, noise_m, begin_s, end_s, end_s - begin_s)
         number = self._reporter.next_number
         found = self._assigner.step(number, stay.standstill, walk, stay.candidates)
         self._reporter.add(Stay(stay.standstill, tuple(found), None, by_device=True))
@@ -307,7 +307,7 @@ class Shift:
         begin_s = (standstill.arrived_ms - d.origin_ms) / 1000
         end_s = (standstill.departed_ms - d.origin_ms) / 1000
         t, x, y = (np.ascontiguousarray(c[rows][::every]) for c in (d.t, d.x, d.y))
-        return Walk(t, x, y, standstill.park, standstill.noise_m, begin_s, end_s)
+        return Walk(t, x, y, standstill.park, standstill.noise_m, begin_s, end_s, standstill.max_gap_s)
 
     def _accuracy(self, standstill: Standstill) -> float | None:
         rows = self._decoded.row[standstill.first : standstill.last + 1]

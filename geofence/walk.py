@@ -34,7 +34,7 @@ IMPOSSIBLE: Final = -1e18
 
 
 class Walk(NamedTuple):
-    """The fixes of one standing (`t` in seconds, `x`, `y` in metres), the van's place and the noise."""
+    """The fixes of one standing (`t` in seconds, `x`, `y` in metres), the van's place, noise and silences."""
 
     t: Floats
     x: Floats
@@ -43,6 +43,7 @@ class Walk(NamedTuple):
     noise_m: float
     begin_s: float
     end_s: float
+    max_gap_s: float
 
 
 @njit(cache=True)

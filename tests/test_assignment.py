@@ -50,7 +50,7 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
     for n, s in enumerate(stands):
         offered = near(s.park[0]) if candidates is None else candidates
         if offered:
-            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0), offered)
+            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, 1.0), offered)
         else:
             found.skip(n)
     return found
