@@ -86,7 +86,6 @@ class Holding:
     async def assign(self, numbers: Iterable[int]) -> None:
         """From now on these partitions, and no others, are this worker's. Returns when all are ready."""
         wanted = set(numbers)
-        self._assigned = True
         for number in set(self.held) - wanted:
             await self._give_up(self.held.pop(number))
         for number in sorted(wanted):
@@ -94,12 +93,13 @@ class Holding:
             if held is None:
                 checkpoints = Checkpoints(self._settings.bootstrap, self._topics, number)
                 held = self.held[number] = Held(number, checkpoints)
-            if held.work is None or not await self._still_ours(held):
-                held.drop()
+            await _cancelled(held.opening)
+            if not await self._still_ours(held):
                 held.opening = asyncio.create_task(self._take_over(held))
         opening = [h.opening for h in self.held.values() if h.opening is not None]
         await asyncio.gather(*opening, return_exceptions=True)
         raise_from(opening)
+        self._assigned = True
 
     async def revoke(self) -> None:
         """Commit what there is: the partitions may belong to somebody else in a moment."""
@@ -133,8 +133,8 @@ class Holding:
     def commit_if_due(self, held: Held, now_s: float) -> None:
         """Begin a transaction when somebody waits for outputs, or changes have waited long enough."""
         work = held.work
-        if work is None or not work.has_changed or held.is_committing:
-            return
+        if work is None or not work.has_changed or held.is_committing or not self._assigned:
+            return  # a producer has one transaction at a time: those of a rebalance are begun by it alone
         if held.changed_s is None:
             held.changed_s = now_s
         quick = work.has_outputs and not held.in_bulk
@@ -192,22 +192,18 @@ class Holding:
 
     async def _still_ours(self, held: Held) -> bool:
         """Whether nobody took a partition over while the group was rebalancing: a transaction tells."""
-        if held.committing is not None:
-            await asyncio.wait([held.committing])
-        if held.work is None:
-            return False
-        try:
-            await held.checkpoints.commit(held.work.changes(wall_ms()))
-        except (Fenced, NotCommitted):
-            return False
-        held.uncommitted = 0
-        return True
+        await self._commit_rest(held, always=True)
+        return held.work is not None
 
     async def _finish(self, held: Held) -> None:
         """A last commit; a failure leaves the rest to whoever holds the partition next."""
+        await self._commit_rest(held)
+
+    async def _commit_rest(self, held: Held, always: bool = False) -> None:
+        """Return when the transaction under way, and one for what is not in it, have ended somehow."""
         if held.committing is not None:
             await asyncio.wait([held.committing])
-        if held.work is not None and held.work.has_changed:
+        if held.work is not None and (always or held.work.has_changed):
             held.committing = asyncio.create_task(self._commit(held, held.work))
             await asyncio.wait([held.committing])
 

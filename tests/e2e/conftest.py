@@ -1,7 +1,11 @@
-"""Topics of their own for tests that share a broker."""
+"""Topics of their own for tests that share a broker, and a day of a simulated town."""
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -25,3 +29,44 @@ def new_topic(kafka: Broker) -> Iterator[Callable[..., str]]:
     if made:
         admin.delete_topics(made)
     admin.close()
+
+
+@dataclass(frozen=True)
+class Town:
+    """The files of a simulated town."""
+
+    directory: Path
+
+    @property
+    def pings(self) -> Path:
+        return self.directory / "pings.jsonl.gz"
+
+    @property
+    def fences(self) -> Path:
+        return self.directory / "fences.geojson"
+
+    @property
+    def routes(self) -> Path:
+        return self.directory / "routes.jsonl"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What pings depend on, as options of `publish` and `replay`."""
+        return "--fences", str(self.fences), "--routes", str(self.routes)
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
+    """A working day of ten drivers: some 33,000 pings, some 450 visits."""
+    return simulated(tmp_path_factory.mktemp("town"), drivers=10)
+
+
+def simulated(directory: Path, drivers: int, days: int = 1) -> Town:
+    """A town with so many drivers, simulated for so many days."""
+    words = ["--profile", "suburb", "--drivers", str(drivers), "--days", str(days), "--seed", "5"]
+    subprocess.run(
+        [sys.executable, "-m", "streams.cli.main", "simulate", "--out", str(directory), *words],
+        check=True,
+        capture_output=True,
+    )
+    return Town(directory)

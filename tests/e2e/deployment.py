@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from streams.reading import read_stretch
+from aiokafka import TopicPartition
+
+from streams.reading import groupless_consumer, read_stretch
 from streams.state import Counts, Stored, read_state
 from streams.topics import Topics, ensure_topics
 from streams.warm_up import warm_up
@@ -32,6 +33,7 @@ class Deployment:
         self.directory = directory
         self.topics = ensure_topics(bootstrap, Topics(name, f"{name}-", partitions))
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.may_end_with = {0, -signal.SIGKILL}
 
     def __enter__(self) -> Self:
         return self
@@ -78,8 +80,12 @@ class Deployment:
         assert done.returncode == 0, done.stderr
 
     def log(self, number: int = -1) -> str:
-        names = sorted(self.directory.glob("worker-*.log"), key=os.path.getmtime)
-        return names[number].read_text()
+        """What the worker started as that one has said; by default the last."""
+        return (self.directory / f"worker-{range(len(self.workers))[number]}.log").read_text()
+
+    def wait_until_at_work(self, number: int = -1) -> None:
+        """That worker holds a partition."""
+        self.wait_for(lambda: "Holds partition" in self.log(number), "taking partitions over")
 
     def stored(self) -> list[Stored]:
         async def read() -> list[Stored]:
@@ -92,6 +98,20 @@ class Deployment:
         """How many messages the workers have committed as read."""
         return sum(s.positions.inputs[topic] for s in self.stored() if s.positions is not None)
 
+    def sent(self, topic: str = "gps-pings") -> int:
+        """How many messages there are to be read."""
+
+        async def ends() -> int:
+            consumer = groupless_consumer(self.bootstrap)
+            await consumer.start()
+            name = self.topics.name(topic)
+            numbers = range(self.topics.count(topic))
+            found = await consumer.end_offsets([TopicPartition(name, n) for n in numbers])
+            await consumer.stop()
+            return sum(found.values())
+
+        return asyncio.run(ends())
+
     def counts(self) -> Counts:
         total = Counts()
         for stored in self.stored():
@@ -102,7 +122,7 @@ class Deployment:
     def wait_for(self, ready: Callable[[], bool], what: str, within_s: float = 90.0) -> None:
         deadline_s = time.monotonic() + within_s
         while not ready():
-            ended = [w.returncode for w in self.workers if w.poll() not in (None, -9, 0)]
+            ended = [w.returncode for w in self.workers if w.poll() not in (None, *self.may_end_with)]
             assert not ended, f"a worker ended with {ended}: {self.log()}"
             assert time.monotonic() < deadline_s, f"{what} did not happen; last log: {self.log()}"
             time.sleep(0.3)

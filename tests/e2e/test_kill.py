@@ -3,8 +3,7 @@
 import json
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,19 +12,22 @@ from typing import Final
 import pytest
 
 from streams.broker import Broker, EmbeddedBroker
-from tests.e2e.deployment import Deployment, as_decided, lines_of, replayed
+from tests.e2e.conftest import Town
+from tests.e2e.deployment import Deployment, lines_of
+from tests.e2e.flow import Flow, nothing_differs
 
 KILLS: Final = int(os.environ.get("KILLS", "3"))
 SEED: Final = int(os.environ.get("SEED", "1"))
 GOAL = Path(__file__).parents[2] / "simulation" / "data" / "goal"
 FILES = ("--fences", str(GOAL / "fences.geojson"), "--routes", str(GOAL / "routes.jsonl"))
-DRIVERS: Final = 60
+RECORDED: Final = 6_000
+FAILED: Final = 1
 
 
 @pytest.fixture(scope="module")
 def pings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recorded drivers on one day, all at once: their pings by time."""
-    chosen = [json.loads(line) for line in lines_of(GOAL / "pings.jsonl.gz")[: DRIVERS * 100]]
+    chosen = [json.loads(line) for line in lines_of(GOAL / "pings.jsonl.gz")[:RECORDED]]
     path = tmp_path_factory.mktemp("pings") / "pings.jsonl"
     path.write_text("".join(json.dumps(ping) + "\n" for ping in sorted(chosen, key=lambda p: p["ts"])))
     return path
@@ -37,52 +39,13 @@ def deployment(kafka: Broker, tmp_path: Path) -> Iterator[Deployment]:
         yield made
 
 
-class Flow:
-    """Publishes pings in the background, some thousand a second."""
-
-    def __init__(self, deployment: Deployment, pings: Path, lasts_s: float) -> None:
-        lines = lines_of(pings)
-        first, last = (_seconds(json.loads(line)["ts"]) for line in (lines[0], lines[-1]))
-        self.messages = len(lines)
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "streams.cli.main", "publish", *deployment.named),
-                *("--pings", str(pings), "--speed", str(max(1.0, (last - first) / lasts_s))),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    @property
-    def goes_on(self) -> bool:
-        return self._process.poll() is None
-
-    def wait(self) -> None:
-        assert self._process.wait(120) == 0
-
-
-def _seconds(ts: str) -> float:
-    from streams.records import parse_time
-
-    return parse_time(ts) / 1000
-
-
-def _nothing_differs(deployment: Deployment, pings: Path, tmp_path: Path) -> None:
-    deployment.wait_until_quiet(len(lines_of(pings)))
-    expected = replayed(tmp_path, *FILES, "--pings", str(pings))
-    assert len(expected) > 100
-    assert as_decided(deployment.visits()) == as_decided(expected)
-    counts = deployment.counts()
-    assert (counts.used, counts.duplicate, counts.too_late, counts.dead) == (len(lines_of(pings)), 0, 0, 0)
-
-
 def test_kills_at_random_moments_lose_and_add_nothing(
-    deployment: Deployment, pings: Path, tmp_path: Path
+    deployment: Deployment, town: Town, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
-    deployment.publish(*FILES)
+    deployment.publish(*town.files)
     running = [deployment.start_worker(), deployment.start_worker()]
-    flow = Flow(deployment, pings, lasts_s=8.0 + 7.0 * KILLS)
+    flow = Flow(deployment, town.pings, lasts_s=8.0 + 7.0 * KILLS)
     for _ in range(KILLS):
         time.sleep(chance.uniform(4.0, 9.0))
         number = chance.randrange(len(running))
@@ -90,22 +53,27 @@ def test_kills_at_random_moments_lose_and_add_nothing(
         running[number].wait()
         running[number] = deployment.start_worker()
     flow.wait()
-    _nothing_differs(deployment, pings, tmp_path)
+    nothing_differs(deployment, town.pings, tmp_path, *town.files)
 
 
-def test_a_worker_that_joins_and_leaves_under_load_changes_nothing(
-    deployment: Deployment, pings: Path, tmp_path: Path
+def test_workers_that_join_leave_and_die_under_load_change_nothing(
+    deployment: Deployment, town: Town, tmp_path: Path
 ) -> None:
-    deployment.publish(*FILES)
+    deployment.publish(*town.files)
     deployment.start_worker()
-    deployment.wait_for(lambda: "Holds partition" in deployment.log(), "taking partitions over")
-    flow = Flow(deployment, pings, lasts_s=30.0)
-    second = deployment.start_worker()
-    deployment.wait_for(lambda: "Holds partition" in deployment.log(1), "taking partitions over")
+    deployment.wait_until_at_work()
+    flow = Flow(deployment, town.pings, lasts_s=40.0)
+    leaves = deployment.start_worker()
+    deployment.wait_until_at_work()
+    dies = deployment.start_worker()
+    deployment.wait_until_at_work()
+    assert deployment.stop_worker(leaves) == 0
+    dies.kill()
+    deployment.start_worker()
+    deployment.wait_until_at_work()
     assert flow.goes_on
-    assert deployment.stop_worker(second) == 0
     flow.wait()
-    _nothing_differs(deployment, pings, tmp_path)
+    nothing_differs(deployment, town.pings, tmp_path, *town.files)
 
 
 def test_several_processes_share_the_work_and_end_together(
@@ -113,9 +81,31 @@ def test_several_processes_share_the_work_and_end_together(
 ) -> None:
     deployment.publish(*FILES, "--pings", str(pings))
     workers = deployment.start_worker("--concurrency", "2")
-    _nothing_differs(deployment, pings, tmp_path)
+    nothing_differs(deployment, pings, tmp_path, *FILES)
     assert deployment.log().count("Holds partition") >= 3
     assert deployment.stop_worker(workers) == 0
+
+
+def test_when_one_of_several_processes_dies_the_rest_stop_and_another_worker_goes_on(
+    deployment: Deployment, town: Town, tmp_path: Path
+) -> None:
+    deployment.may_end_with.add(FAILED)
+    deployment.publish(*town.files)
+    group = deployment.start_worker("--concurrency", "2")
+    deployment.wait_for(lambda: deployment.log().count("Holds partition") >= 3, "sharing the partitions")
+    flow = Flow(deployment, town.pings, lasts_s=15.0)
+    deployment.wait_for(lambda: deployment.used() > 5_000, "reading pings")
+    os.kill(_children(group.pid)[0], signal.SIGKILL)
+    assert group.wait(30) == FAILED
+    assert "ended with status -9; the others were stopped" in deployment.log()
+    assert flow.goes_on
+    deployment.start_worker()
+    flow.wait()
+    nothing_differs(deployment, town.pings, tmp_path, *town.files)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_broker_that_goes_away_and_returns_loses_nothing_and_needs_no_new_worker(
@@ -137,5 +127,5 @@ def test_a_broker_that_goes_away_and_returns_loses_nothing_and_needs_no_new_work
         time.sleep(away_s)
         broker.start()
         deployment.publish("--pings", str(rest))
-        _nothing_differs(deployment, pings, tmp_path)
+        nothing_differs(deployment, pings, tmp_path, *FILES)
         assert worker.poll() is None
