@@ -23,6 +23,7 @@ from streams.partition import Detection, Partition
 from streams.scoring import StopScoring
 from streams.settings import Settings
 from streams.sink import TableSink
+from streams.watch import watch_kafka
 
 HEARTBEATS: Final = 4
 """Heartbeats within a session, before a silent worker loses its partitions."""
@@ -89,6 +90,7 @@ class Worker:
 
     def _connect(self) -> None:
         self.app.task(self.detection.run)
+        self.app.task(self._watch_kafka)
         self.app.task(self._follow_models)
         self.app.on_partitions_revoked.connect(self._revoked, weak=False)
         self.app.on_rebalance_complete.connect(self._rebalanced, weak=False)
@@ -118,6 +120,9 @@ class Worker:
             await asyncio.sleep(self.settings.look_for_models_s)
             if await self.scoring.refresh():
                 await self.detection.predict_again(_still_to_come)
+
+    async def _watch_kafka(self) -> None:
+        await watch_kafka(self.settings.bootstrap, self.instruments.problems)
 
     async def _positions(self) -> Mapping[TP, int]:
         found = {**self.holding.positions(), **self.inspection.positions()}

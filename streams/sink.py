@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ FULL: Final = 20_000
 """So many records may wait for the table before intake pauses."""
 
 AGAIN_AFTER_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+DRAWN: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
 LAST_WRITE_S: Final = 10.0
 PART: Final = "training table"
 
@@ -153,7 +155,7 @@ class TableSink:
             except (DeltaError, OSError) as error:
                 again_s = AGAIN_AFTER_S[min(attempt, len(AGAIN_AFTER_S) - 1)]
                 attempt += 1
-                problem = f"{self._table}: {' '.join(str(error).split())}"
+                problem = f"{self._table}: {_in_one_line(error)}"
                 self._instruments.problems[PART] = problem
                 log.error("The training table cannot be used; visits wait in Kafka. %s", problem)  # noqa: TRY400
                 await asyncio.sleep(again_s)
@@ -163,3 +165,8 @@ class TableSink:
 
     def _app_id(self, number: int) -> str:
         return f"{self._topics.app_id}/{self._topic}/{number}"
+
+
+def _in_one_line(error: Exception) -> str:
+    """What an error says, without the colours, arrows and line breaks in which Delta's library draws it."""
+    return " ".join(DRAWN.sub(" ", str(error)).split())

@@ -1,15 +1,19 @@
 """Writes records a line each: whole files or none, compressed by name, `-` for stdout."""
 
+import errno
 import gzip
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Final, Protocol, cast
 
 from streams.files.opening import STDIN
 from streams.records.encoding import encode
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What writing fails with when a disk is full, or one's share of it."""
 
 
 class Sink(Protocol):
@@ -67,8 +71,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         with stream:
             yield stream
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     beside.replace(path)
 
