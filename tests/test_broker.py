@@ -15,6 +15,7 @@ import pytest
 
 from streams.broker import BrokerError, EmbeddedBroker, choose_broker, jars
 from streams.broker.config import Layout
+from streams.broker.embedded import new_cluster_id
 from streams.broker.errors import DirectoryInUse, DownloadFailed, NotAnswering, PortInUse
 from streams.broker.process import Running, end, find_running, locked, note_running
 
@@ -180,3 +181,7 @@ def test_configured_servers_that_do_not_answer_are_named(tmp_path, repository):
     address = repository.urls["here"].removeprefix("http://")
     with pytest.raises(NotAnswering, match=f"no Kafka answers at {address}.*unset"):
         choose_broker(address, tmp_path, answer_within_s=0.5)
+
+
+def test_no_cluster_id_looks_like_an_option_of_kafka_s_tools() -> None:
+    assert not any(new_cluster_id().startswith("-") for _ in range(2_000))

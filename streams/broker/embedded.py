@@ -159,8 +159,7 @@ class EmbeddedBroker:
         """Give the data directory a cluster id, unless it has one."""
         if self._layout.cluster_id() is not None:
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id]
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", new_cluster_id()]
         made = subprocess.run(
             [*self._java(class_path, TOOL_JVM), *tool, "-c", str(self._layout.settings)],
             stdin=subprocess.DEVNULL,
@@ -239,6 +238,14 @@ class EmbeddedBroker:
                 self._jvm.wait()
             self._jvm = None
             self._layout.state.unlink(missing_ok=True)
+
+
+def new_cluster_id() -> str:
+    """A random id that Kafka's tools do not take for an option, as they would when it begins with a dash."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def _environment() -> dict[str, str]:

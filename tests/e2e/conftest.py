@@ -15,13 +15,13 @@ from streams.broker import Broker
 
 @pytest.fixture
 def new_topic(kafka: Broker) -> Iterator[Callable[..., str]]:
-    """Creates a topic with a name of its own and deletes it in the end: `new_topic(partitions=1)`."""
+    """Creates a topic with a name of its own and deletes it in the end: `new_topic(partitions=1, config)`."""
     admin = KafkaAdminClient(bootstrap_servers=kafka.get_bootstrap_server())
     made: list[str] = []
 
-    def make(partitions: int = 1) -> str:
+    def make(partitions: int = 1, config: dict[str, str] | None = None) -> str:
         name = f"test-{uuid.uuid4().hex[:12]}"
-        admin.create_topics([NewTopic(name, partitions, 1)])
+        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config or {})])
         made.append(name)
         return name
 

@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams.broker import Broker
 from tests.e2e.deployment import Deployment, as_decided, lines_of, replayed
@@ -83,6 +83,41 @@ def _every_stop_is_predicted_by_the_rule(deployment: Deployment) -> None:
     assert sorted(p["stop_id"] for p in predictions) == sorted(planned)
     assert {p["fallback"] for p in predictions} <= {"rule", "historical_mean"}
     assert len(deployment.records("route-predictions")) == len(lines_of(GOAL / "routes.jsonl"))
+
+
+def test_committed_offsets_cover_what_was_read_whole_and_reach_the_end_in_one_checkpoint(
+    deployment: Deployment,
+) -> None:
+    good = {"driver_id": "d", "lat": 47.0, "lon": 8.0}
+    topic = deployment.topics.name("gps-pings")
+    consumer = KafkaConsumer(bootstrap_servers=deployment.bootstrap, group_id=deployment.topics.app_id)
+    place = TopicPartition(topic, 1)
+    worker = deployment.start_worker("--web-port", "0")
+    deployment.wait_until_at_work()
+    for number in range(3):
+        before = consumer.end_offsets([place])[place]
+        producer = KafkaProducer(bootstrap_servers=deployment.bootstrap, transactional_id=topic)
+        producer.init_transactions()
+        for finish in (producer.commit_transaction, producer.abort_transaction):
+            producer.begin_transaction()
+            for second in range(200):
+                ping = {**good, "ts": 1_790_000_000 + 200 * number + second}
+                producer.send(topic, json.dumps(ping).encode(), partition=1)
+            producer.flush()
+            finish()
+        producer.close()
+        end = consumer.end_offsets([place])[place]
+        assert end == before + 402  # with the markers of both transactions
+        seen = {before}
+        while end not in seen:
+            seen.add(consumer.committed(place) or 0)
+        assert not {offset for offset in seen if before < offset < before + 201}, "a batch committed in part"
+    consumer.close()
+    assert deployment.counts().used == 600
+    address = deployment.log().split("Metrics at ")[1].split("/metrics")[0]
+    with urlopen(f"{address}/metrics") as answer:
+        assert 'servicetime_lag_messages{partition="1",topic="gps-pings"} 0.0' in answer.read().decode()
+    assert deployment.stop_worker(worker) == 0
 
 
 def test_each_bad_record_ends_in_dead_letters_once_with_its_place_and_reason(deployment: Deployment) -> None:
