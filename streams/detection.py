@@ -25,13 +25,13 @@ LET_GO_EVERY_S: Final = 600.0
 BULK: Final = 2_000
 """A run of so many messages, with as many to come, means catching up: few large transactions do better."""
 
-STRETCH_S: Final = 0.4
+STRETCH_S: Final = 0.2
 """Pings are decided in portions that take about so long; other work has its turn in between."""
 
 COMMIT_TURN_S: Final = 0.005
 """How long that turn is while a transaction is under way, which takes many short ones."""
 
-LEAST_PORTION: Final = 500
+LEAST_PORTION: Final = 1_000
 MOST_PORTION: Final = 100_000
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class DetectionWork:
         if topic == "gps-pings":
             held.in_bulk = len(run.records) >= BULK and self._behind(run) >= BULK
             await self._everything_known(held, work)
-        for portion in portions(run, self._portion):
+        for portion in portions(run, lambda: self._portion):
             predictions = await self._predictions(work, topic, portion)
             if not await self._room(held, work):
                 return
@@ -126,10 +126,9 @@ class DetectionWork:
 
     def _pace(self, messages: int, took_s: float) -> None:
         """Adjust how many pings are decided at a stretch, so that nothing else waits long."""
-        if took_s > STRETCH_S:
-            self._portion = max(LEAST_PORTION, self._portion // 2)
-        elif took_s < STRETCH_S / 4 and messages >= self._portion:
-            self._portion = min(MOST_PORTION, self._portion * 2)
+        if messages >= LEAST_PORTION:
+            fitting = round(messages * STRETCH_S / max(took_s, 1e-3))
+            self._portion = min(max(LEAST_PORTION, fitting), 2 * self._portion, MOST_PORTION)
 
     async def _predictions(self, work: Partition, topic: str, portion: Run) -> list[Prediction]:
         if topic != "routes" or self._scoring is None:

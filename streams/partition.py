@@ -69,15 +69,16 @@ class FenceChange:
     fence: Fence | None
 
 
-def portions(run: Run, size: int) -> Iterator[Run]:
-    """The run in consecutive parts of at most `size` records."""
-    start = run.start
-    for first in range(0, max(1, len(run.records)), size):
-        records = run.records[first : first + size]
-        rest = first + size < len(run.records)
-        end = run.records[first + size].offset if rest else run.end
-        yield Run(run.topic, run.partition, start, end, records)
-        start = end
+def portions(run: Run, size: Callable[[], int]) -> Iterator[Run]:
+    """The run in consecutive parts of at most so many records, as `size` says when each is taken."""
+    start, first, count = run.start, 0, len(run.records)
+    while True:
+        last = min(first + max(1, size()), count)
+        end = run.records[last].offset if last < count else run.end
+        yield Run(run.topic, run.partition, start, end, run.records[first:last])
+        if last == count:
+            return
+        start, first = end, last
 
 
 class Partition:

@@ -134,7 +134,7 @@ def test_drivers_unchanged_for_long_are_settled_and_let_go() -> None:
 def test_portions_are_the_run_in_order_without_gap_or_overlap(steps: list[int], size: int, tail: int) -> None:
     offsets = [sum(steps[: n + 1]) for n in range(len(steps))]
     whole = run(0, (offsets[-1] if offsets else 0) + 1 + tail, *(record(o, b"") for o in offsets))
-    parts = list(portions(whole, size))
+    parts = list(portions(whole, lambda: size))
     assert [r.offset for part in parts for r in part.records] == offsets
     assert [part.start for part in parts] == [0, *(part.end for part in parts[:-1])]
     assert parts[-1].end == whole.end
