@@ -18,12 +18,16 @@ from typing import Any, Final
 
 from benchmarks import throughput
 from benchmarks.report import write
-from benchmarks.town import Town, repeated, simulated
+from benchmarks.town import Town, fleet, repeated, simulated, spacing_s
 from streams.broker import choose_broker
 from streams.topics import delete_topics
 from streams.worker import use_uvloop
 
 RATE_PER_S: Final = 5_000.0
+FEW: Final = 2_000
+BEFORE_S: Final = 300.0
+"""By its own time, a fleet is under way so long before the delay is measured."""
+
 FENCES: Final = (1_000, 10_000, 100_000, 1_000_000)
 DRIVERS: Final = (100, 1_000, 10_000, 100_000)
 BATCHES: Final = (100, 1_000, 10_000, 100_000)
@@ -50,6 +54,10 @@ class Run:
         """So many pings, fewer in a small run."""
         return full // 5 if self.small else full
 
+    def fleets(self) -> tuple[int, ...]:
+        """Sizes of the fleets whose records' delay is measured: few that drive faster, and at true speed."""
+        return (FEW,) if self.small else (FEW, round(RATE_PER_S * spacing_s(self.town)))
+
     def pings(self, drivers: int, count: int) -> Town:
         """About that many pings of that many drivers."""
         return repeated(self.town, self.directory / f"{drivers}-{count}.jsonl", drivers, count)
@@ -63,7 +71,7 @@ def kafka(run: Run) -> None:
         bootstrap = broker.bootstrap_servers
         topics = throughput.new_topics(bootstrap)
         try:
-            count = asyncio.run(throughput.publish(bootstrap, topics, files, None))
+            count = asyncio.run(throughput.publish(bootstrap, topics, files))
             bare = max(asyncio.run(throughput.bare_rate(bootstrap, topics, count)) for _ in range(2))
             with throughput.worker(bootstrap, topics) as address:
                 worker = throughput.rate_until(address, count)
@@ -75,9 +83,15 @@ def kafka(run: Run) -> None:
         finally:
             delete_topics(bootstrap, topics)
         run.figures |= {"kafka": found, "kafka_cpu": by_cpu}
-        few = run.pings(2_000, run.size(300_000))
-        files = {"pings": few.pings, "fences": few.fences}
-        run.figures["p99_s"] = throughput.delay_s(bootstrap, files, RATE_PER_S)
+        run.figures["p99_s"] = {drivers: _delay_s(run, bootstrap, drivers) for drivers in run.fleets()}
+
+
+def _delay_s(run: Run, bootstrap: str, drivers: int) -> float:
+    """The 99th percentile of the delay with so many drivers."""
+    seconds = (20 if run.small else 60) * RATE_PER_S * spacing_s(run.town) / drivers
+    made = fleet(run.town, run.directory / f"fleet-{drivers}.jsonl", drivers, BEFORE_S + seconds)
+    _say(f"{drivers:,} drivers for {BEFORE_S:.0f} s and {seconds:.0f} s")
+    return throughput.delay_s(bootstrap, {"pings": made.pings, "fences": made.fences}, RATE_PER_S, BEFORE_S)
 
 
 def offline(run: Run) -> None:

@@ -19,13 +19,22 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.publish import KINDS, Publisher, Sent, publish_pings, publish_records
-from streams.records.pings import PingRecord
+from streams.files import PingsRead, read_pings
+from streams.publish import KINDS, Publisher, Sent, publish_batches, publish_pings, publish_records
+from streams.records.pings import PingRecord, joined, select
 from streams.topics import Topics, delete_topics, ensure_topics
 
 POLL_S: Final = 0.2
+CALM_S: Final = 6.0
+"""After that a worker no longer thinks that it catches up."""
+
+COMMITTED_S: Final = 1.5
+"""After that the last records have been committed."""
+
 CPU: Final = "servicetime_cpu_seconds_total"
 METRIC: Final = re.compile(r"^(servicetime_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+Metrics = dict[str, list[tuple[str, float]]]
 
 
 class Rate(NamedTuple):
@@ -35,16 +44,40 @@ class Rate(NamedTuple):
     cpu: float
 
 
-def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float) -> float:
-    """The 99th percentile of the delay while pings come at that rate."""
+def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float, before_s: float) -> float:
+    """The 99th percentile of the delay while pings come at that rate.
+
+    Those of the first seconds by their own time come at once, beforehand: visits are under way then.
+    """
     topics = new_topics(bootstrap)
     try:
         with worker(bootstrap, topics) as address:
-            count = asyncio.run(publish(bootstrap, topics, files, rate_per_s))
-            rate_until(address, count)
-            return _quantile(_metrics(address), "servicetime_output_delay_seconds", 0.99)
+            return asyncio.run(_delay_s(bootstrap, topics, files, rate_per_s, before_s, address))
     finally:
         delete_topics(bootstrap, topics)
+
+
+async def _delay_s(
+    bootstrap: str, topics: Topics, files: dict[str, str], rate_per_s: float, before_s: float, address: str
+) -> float:
+    batch = joined([read.batch for read in read_pings(files["pings"])])
+    early = batch.ts_ms < batch.ts_ms.min() + 1000 * before_s
+    before, during = select(batch, early), select(batch, ~early)
+    span_s = float(during.ts_ms.max() - during.ts_ms.min()) / 1000
+    async with Publisher(bootstrap, topics) as publisher:
+        sent = Sent()
+        await publish_records(publisher, KINDS["fences"], files["fences"], sent)
+        await publish_batches(publisher, [PingsRead(before, [])], None, sent)
+        await asyncio.to_thread(rate_until, address, len(before))
+        await asyncio.sleep(CALM_S)
+        calm = await asyncio.to_thread(_metrics, address)
+        speed = span_s * rate_per_s / len(during)
+        await publish_batches(publisher, [PingsRead(during, [])], speed, sent)
+        await asyncio.to_thread(rate_until, address, len(batch))
+        await asyncio.sleep(COMMITTED_S)
+    return _quantile(
+        await asyncio.to_thread(_metrics, address), calm, "servicetime_output_delay_seconds", 0.99
+    )
 
 
 def new_topics(bootstrap: str) -> Topics:
@@ -53,26 +86,15 @@ def new_topics(bootstrap: str) -> Topics:
     return ensure_topics(bootstrap, Topics(name, f"{name}-", 4))
 
 
-async def publish(bootstrap: str, topics: Topics, files: dict[str, str], rate_per_s: float | None) -> int:
-    """Send the files, pings at that rate if one is given; how many pings."""
+async def publish(bootstrap: str, topics: Topics, files: dict[str, str]) -> int:
+    """Send the files as fast as the broker takes them; how many pings."""
     sent = Sent()
-    speed = None if rate_per_s is None else _speed(files["pings"], rate_per_s)
     async with Publisher(bootstrap, topics) as publisher:
         for name in ("fences", "routes"):
             if name in files:
                 await publish_records(publisher, KINDS[name], files[name], sent)
-        await publish_pings(publisher, [files["pings"]], speed, lambda _bytes: None, sent)
+        await publish_pings(publisher, [files["pings"]], None, lambda _bytes: None, sent)
     return sent.messages["gps-pings"]
-
-
-def _speed(path: str, rate_per_s: float) -> float:
-    """How many times faster than they were recorded pings have to come for that rate."""
-    from streams.files import read_pings
-
-    reads = list(read_pings(path))
-    count = sum(len(r.batch) for r in reads)
-    span_ms = max(r.batch.ts_ms.max() for r in reads) - min(r.batch.ts_ms.min() for r in reads)
-    return float(span_ms / 1000 * rate_per_s / count)
 
 
 async def bare_rate(bootstrap: str, topics: Topics, count: int) -> Rate:
@@ -145,18 +167,18 @@ def rate_until(address: str, count: int) -> Rate:
         time.sleep(POLL_S)
 
 
-def _metrics(address: str) -> dict[str, list[tuple[str, float]]]:
-    found: dict[str, list[tuple[str, float]]] = {}
+def _metrics(address: str) -> Metrics:
+    found: Metrics = {}
     with urlopen(f"{address}/metrics") as page:
         for name, labels, value in METRIC.findall(page.read().decode()):
             found.setdefault(name, []).append((labels, float(value)))
     return found
 
 
-def _quantile(metrics: dict[str, list[tuple[str, float]]], name: str, share: float) -> float:
-    """The upper end of the histogram's bucket that holds the quantile."""
-    total = metrics[f"{name}_count"][0][1]
-    for labels, upto in metrics[f"{name}_bucket"]:
-        if upto >= share * total:
+def _quantile(metrics: Metrics, before: Metrics, name: str, share: float) -> float:
+    """The upper end of the histogram's bucket that holds the quantile of what came since `before`."""
+    total = metrics[f"{name}_count"][0][1] - before[f"{name}_count"][0][1]
+    for (labels, upto), (_, earlier) in zip(metrics[f"{name}_bucket"], before[f"{name}_bucket"], strict=True):
+        if upto - earlier >= share * total:
             return float(labels.split('"')[1])
     return float("inf")

@@ -4,8 +4,11 @@ import gzip
 import json
 import subprocess
 import sys
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from geofence.times import format_time, parse_time
@@ -13,6 +16,9 @@ from geofence.times import format_time, parse_time
 APART_S: Final = 37
 SPREAD_S: Final = 1_800
 """Copies of a driver set out at different times, so that their visits do not end at once."""
+
+SET_OUT_MS: Final = 1_767_225_600_000
+"""When the drivers of a fleet set out."""
 
 NAME: Final = b'"driver_id": "driver-'
 
@@ -58,6 +64,45 @@ def repeated(town: Town, path: Path, drivers: int, count: int) -> Town:
     made.sort()
     path.write_bytes(b"".join(line for _, line in made))
     return Town(str(path), town.fences, town.routes, copies * min(drivers, town.drivers), len(made))
+
+
+def spacing_s(town: Town) -> float:
+    """Seconds between a driver's pings, in the mean."""
+    return sum(day[-1][0] - day[0][0] for day in _days(town)) / 1000 / town.count
+
+
+def fleet(town: Town, path: Path, drivers: int, seconds: float) -> Town:
+    """So many drivers under way all that time: each lives through another stretch of a town driver's day."""
+    chosen, random = _days(town), Random(0)
+    made: list[tuple[int, bytes]] = []
+    for number in range(drivers):
+        day = chosen[number % len(chosen)]
+        begin_ms = random.randint(day[0][0], max(day[0][0], day[-1][0] - round(1000 * seconds)))
+        made += _stretch(day, begin_ms, seconds, number)
+    made.sort()
+    path.write_bytes(b"".join(line for _, line in made))
+    return Town(str(path), town.fences, town.routes, drivers, len(made))
+
+
+def _days(town: Town) -> list[list[tuple[int, bytes]]]:
+    """The lines of each driver with their times."""
+    days: dict[bytes, list[tuple[int, bytes]]] = {}
+    with Path(town.pings).open("rb") as source:
+        for line in source:
+            days.setdefault(line[: line.index(b",")], []).append((parse_time(_ts(line)), line))
+    return [days[name] for name in sorted(days)]
+
+
+def _stretch(
+    day: list[tuple[int, bytes]], begin_ms: int, seconds: float, number: int
+) -> Iterator[tuple[int, bytes]]:
+    """A driver's pings from a time on, as those of another driver who sets out when all do."""
+    for ts_ms, line in day[bisect_left(day, (begin_ms,)) :]:
+        if ts_ms >= begin_ms + 1000 * seconds:
+            return
+        later_ms = SET_OUT_MS + ts_ms - begin_ms
+        own = line.replace(_ts(line).encode(), format_time(later_ms).encode(), 1)
+        yield later_ms, own.replace(NAME, b'"driver_id": "f%05d-' % number, 1)
 
 
 def _ts(line: bytes) -> str:

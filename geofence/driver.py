@@ -49,6 +49,7 @@ class Driver:
         self.new_routes: set[str] = set()
         self.saved_routes: dict[str, int] = {}
         self.saved_head = b""
+        self.touched = True  # more than pings that only add to the day under way came since that
         self.serial = 0
         self.teller = Teller(driver_id, rules.config_hash)
         self.clock = Clock()
@@ -112,6 +113,7 @@ class Driver:
 
     def take(self, rows: Rows) -> Taken:
         """Take pings in (columns of `Track`, in the order they came); returns how each ended."""
+        self.touched = True
         worked_ms = self.note_worked()
         fresh = self._in_time(rows)
         taken = Taken(too_late=len(rows) - len(fresh))
@@ -127,6 +129,7 @@ class Driver:
 
     def take_device(self, events: Sequence[DeviceEvent]) -> Taken:
         """Take entries and exits in that the phone found; returns how each ended."""
+        self.touched = True
         worked_ms = self.note_worked()
         taken = Taken()
         for event in events:
@@ -209,6 +212,7 @@ class Driver:
         return outputs + self._each_day(self._finish)
 
     def _each_day(self, work: Callable[[int, list[Output]], int]) -> list[Output]:
+        self.touched = True
         outputs: list[Output] = []
         taken: frozenset[str] = frozenset()
         due = []

@@ -1,7 +1,6 @@
 """How much of a day has been persisted already."""
 
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final, NamedTuple
 
 CHUNK_ROWS: Final = 512
@@ -44,8 +43,10 @@ class Saved:
             first_row = self.tails[1 - MERGED].first_row
             del self.tails[1 - MERGED :]
             level += 1
-        taken = {tail.number for tail in self.tails}
-        tail = Tail(first_row, next(n for n in count() if n not in taken), level)
+        taken, number = [tail.number for tail in self.tails], 0
+        while number in taken:
+            number += 1
+        tail = Tail(first_row, number, level)
         self.tails.append(tail)
         self.most_tails = max(self.most_tails, tail.number + 1)
         return tail

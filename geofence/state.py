@@ -33,6 +33,9 @@ DAY_NUMBERS: Final = 1 << 21  # numbers that one day may use
 ROUTES: Final = 1 << 60  # numbers of chunks that hold routes begin here
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
 class _Chunk(msgspec.Struct, array_like=True):
     epoch: int
     first_row: int
@@ -66,18 +69,25 @@ def delta(driver: "Driver") -> StateDelta:
     found = StateDelta(None)
     for day in driver.gone:
         _forget(day, found)
+    driver.gone.clear()
     for day in driver.days:
         _save_rows(day, found)
         _save_device(day, found)
-    _save_routes(driver, found)
+    if driver.new_routes or len(driver.saved_routes) != len(driver.routes):
+        _save_routes(driver, found)
+    if driver.touched:
+        _save_head(driver, found)
+    return found
+
+
+def _save_head(driver: "Driver", found: StateDelta) -> None:
     days = [_DayHead(d.serial, d.saved.epoch, d.finished, sorted(d.carry)) for d in driver.days]
     head = msgspec.msgpack.encode(_DriverHead(days, driver.serial, driver.teller.told))
     digest = blake2b(head, digest_size=8).digest()
     if digest != driver.saved_head:
         driver.saved_head = digest
         found.head = head
-    driver.gone.clear()
-    return found
+    driver.touched = False
 
 
 def deletion(driver: "Driver") -> StateDelta:
@@ -106,7 +116,7 @@ def restore(driver: "Driver", head: bytes, chunks: Mapping[int, bytes]) -> None:
             route = msgspec.msgpack.decode(value, type=Route)
             driver.routes[route.route_id] = route
             driver.saved_routes[route.route_id] = number
-    driver.saved_head = blake2b(head, digest_size=8).digest()
+    driver.saved_head, driver.touched = blake2b(head, digest_size=8).digest(), False
     driver.clock = _clock(driver.days)
     driver.device_ms = max(
         [driver.device_ms, *(d.device.events[-1].ts_ms for d in driver.days if d.device.events)]
@@ -141,7 +151,7 @@ def _save_rows(day: Day, found: StateDelta) -> None:
         saved.rows = full * CHUNK_ROWS
     if len(track) > saved.rows:
         tail = saved.next_tail()
-        tail_rows = track.matrix(tail.first_row).tobytes()
+        tail_rows = track.rows[tail.first_row * COLUMNS :].tobytes()
         found.chunks[base + TAILS + tail.number] = _pack(
             _Chunk(saved.epoch, tail.first_row, tail_rows, tail.level)
         )
@@ -197,7 +207,7 @@ def _forget(day: Day, found: StateDelta) -> None:
 
 
 def _pack(chunk: _Chunk) -> bytes:
-    return msgspec.msgpack.encode(chunk)
+    return _encode(chunk)
 
 
 def _unpack(value: bytes) -> _Chunk:

@@ -16,7 +16,10 @@ from streams.errors import Unavailable
 from streams.state import Counts
 
 CHECKPOINT_BUCKETS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
-DELAY_BUCKETS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 60.0)
+DELAY_BUCKETS_S: Final = (
+    *(0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75),
+    *(1.0, 1.5, 2.5, 5.0, 10.0, 60.0),
+)
 
 log = logging.getLogger(__name__)
 

@@ -161,7 +161,15 @@ async def publish_pings(
 
     Raises UnreadableInput.
     """
-    reads = chain.from_iterable(read_pings(path, advance=advance) for path in paths)
+    await publish_batches(
+        publisher, chain.from_iterable(read_pings(path, advance=advance) for path in paths), speed, sent
+    )
+
+
+async def publish_batches(
+    publisher: Publisher, reads: Iterable[PingsRead], speed: float | None, sent: Sent
+) -> None:
+    """The same of pings read already."""
     if speed is None:
         for read in reads:
             await _send_pings(publisher, read, sent)
