@@ -1,18 +1,18 @@
 """The worker's detection without a broker: recorded files in, the records it would have told out."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
 from typing import Any, Protocol
 
-from geofence.engine import Engine
-from geofence.events import DeviceFenceEvent, FenceEvent, Output, ServiceTime, VisitStatus
+from geofence.events import DeviceFenceEvent, ServiceTime
 from geofence.fences import FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
+from streams.crew import Step, crew, processes_for
 from streams.files import (
     PingsRead,
     Sink,
@@ -26,6 +26,7 @@ from streams.files import (
 )
 from streams.files.opening import STDIN, Advance, is_dataset
 from streams.records import DeadLetter
+from streams.tally import Tally, Told, Totals, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Inputs:
     """Address of the Dask cluster that replays a data set; None: one on this machine."""
 
     processes: int | None = None
-    """How many processes that one has; None: one a core."""
+    """How many processes detect on this machine; None: one a core, and one for small files."""
 
     def data_set(self) -> str | None:
         """The data set, when pings are one."""
@@ -80,7 +81,6 @@ class Summary:
     records: int = 0
     visits: int = 0
     events: int = 0
-    standing: set[str] = field(default_factory=set, repr=False)
     rows: int | None = None
     quarantined: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -90,15 +90,10 @@ class Summary:
         """All pings and bad lines read."""
         return self.used + self.duplicate + self.too_late + self.rejected
 
-    def count(self, visits: Iterable[ServiceTime]) -> None:
-        """Count records, and the visits that hold after them."""
-        for visit in visits:
-            self.records += 1
-            if visit.status is VisitStatus.RETRACTED:
-                self.standing.discard(visit.visit_id)
-            else:
-                self.standing.add(visit.visit_id)
-        self.visits = len(self.standing)
+    def add(self, totals: Totals) -> None:
+        """Count what one share of the drivers came to."""
+        for name in Totals.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(totals, name))
 
     def as_dict(self) -> dict[str, Any]:
         """The figures by name."""
@@ -123,6 +118,16 @@ class Summary:
             return found
         reasons = ", ".join(f"{count:,} × {reason}" for reason, count in self.reasons.items())
         return f"{found}, {self.quarantined:,} in quarantine ({reasons})"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before the first ping, and what phones told themselves, in the order of its time."""
+
+    fences: FenceSet
+    rules: Rules
+    routes: Sequence[Route]
+    device_events: Sequence[DeviceFenceEvent]
 
 
 class Table(Protocol):
@@ -159,24 +164,22 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
     output file is touched then.
     """
     inputs.size()
-    engine = Engine(rules, FenceSet(read_fences(inputs.fences)))
+    fences = FenceSet(read_fences(inputs.fences))
     routes = list(read_routes(inputs.routes)) if inputs.routes is not None else []
-    summary = Summary(fences=len(engine.fences), routes=len(routes))
+    summary = Summary(fences=len(fences), routes=len(routes))
+    wanted = Wanted(outputs.events is not None, outputs.table is not None)
+    telling = _told if inputs.data_set() is None else _told_by_many
     with ExitStack() as stack:
         out, events, rejects = (
             stack.enter_context(writing(path)) for path in (outputs.out, outputs.events, outputs.rejects)
         )
-        table = _table(inputs, outputs, engine.fences, routes)
-        telling = _told if inputs.data_set() is None else _told_by_many
-        for told in telling(engine, inputs, routes, rejects, summary, advance):
-            visits = [o for o in told if isinstance(o, ServiceTime)]
-            happened = [o for o in told if isinstance(o, FenceEvent)]
-            out.write(visits)
-            events.write(happened)
-            summary.count(visits)
-            summary.events += len(happened)
+        table = _table(inputs, outputs, fences, routes)
+        known = Known(fences, rules, routes, _device_events(inputs.device_events))
+        for told in telling(known, inputs, wanted, rejects, summary, advance):
+            out.put(told.visits)
+            events.put(told.events)
             if table is not None:
-                table.add(visits)
+                table.add(told.rows)
         if table is not None:
             table.close()
             summary.rows, summary.quarantined, summary.reasons = table.written, table.refused, table.reasons
@@ -184,48 +187,45 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
 
 
 def _told(
-    engine: Engine,
-    inputs: Inputs,
-    routes: Iterable[Route],
-    rejects: Sink,
-    summary: Summary,
-    advance: Advance | None,
-) -> Iterator[list[Output]]:
-    """Everything the engine tells, batch by batch; bad lines go to `rejects` on the way."""
-    for route in routes:
-        yield engine.put_route(route)
-    device_events = _device_events(inputs)
+    known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary, advance: Advance | None
+) -> Iterator[Told]:
+    """Everything that is told, batch by batch; bad lines go to `rejects` on the way."""
+    processes = inputs.processes or processes_for(inputs.size())
+    with crew(processes, known.rules, known.fences, known.routes, wanted) as all_of_them:
+        yield from all_of_them.told(_steps(known, inputs, rejects, summary, advance))
+        summary.add(all_of_them.totals())
+
+
+def _steps(
+    known: Known, inputs: Inputs, rejects: Sink, summary: Summary, advance: Advance | None
+) -> Iterator[Step]:
+    """Pings as they lie in the files, and device events as the pings of their time are reached."""
+    device_events = deque(known.device_events)
     for path in inputs.pings:
         received_ms = _received_ms(path)
         for read in read_pings(path, inputs.driver, advance=advance):
             summary.rejected += len(read.bad)
             rejects.write(_dead_letters(path, received_ms, read))
             if len(read.batch):
-                yield engine.feed_device(taken_until(device_events, int(read.batch.ts_ms.max())))
-                yield engine.feed(read.batch)
-    yield engine.feed_device(list(device_events))
-    yield engine.settle()
-    counters = engine.counters
-    summary.used, summary.duplicate, summary.too_late = counters.used, counters.duplicate, counters.too_late
+                yield taken_until(device_events, int(read.batch.ts_ms.max()))
+                yield read.batch
+    yield list(device_events)
+    yield None
 
 
 def _told_by_many(
-    engine: Engine,
-    inputs: Inputs,
-    routes: Iterable[Route],
-    rejects: Sink,
-    summary: Summary,
-    advance: Advance | None,
-) -> Iterator[list[Output]]:
-    """The same of a data set, driver by driver, from several processes."""
+    known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary, advance: Advance | None
+) -> Iterator[Told]:
+    """The same of a data set, driver by driver, from a cluster's processes."""
     from streams.files.dataset import parts_of, read_part
     from streams.spread import Given, cluster, tasks_for, told_of
 
     path = inputs.data_set()
     assert path is not None
     parts = parts_of(path)
-    given = Given(list(engine.fences), engine.rules, list(routes), list(_device_events(inputs)))
+    given = Given(list(known.fences), known.rules, known.routes, known.device_events)
     tasks = tasks_for(parts)
+    tally = Tally(wanted)
     with cluster(inputs.scheduler, inputs.processes) as client:
         for told in told_of(client, parts, given, tasks):
             for number in told.spoilt:
@@ -233,18 +233,16 @@ def _told_by_many(
                 name = parts[number][2].path
                 summary.rejected += len(read.bad)
                 rejects.write(_dead_letters(name, _received_ms(_on_disk(path, name)), read))
-            summary.used += told.used
-            summary.duplicate += told.duplicate
-            summary.too_late += told.too_late
             if advance is not None:
                 advance(1 / tasks)
-            yield told.outputs
+            yield tally.told(told.outputs)
+            summary.add(Totals(told.used, told.duplicate, told.too_late))
+    summary.add(Totals(records=tally.records, visits=tally.visits, events=tally.events))
 
 
-def _device_events(inputs: Inputs) -> deque[DeviceFenceEvent]:
+def _device_events(path: str | None) -> list[DeviceFenceEvent]:
     """The device events in the order of their time."""
-    path = inputs.device_events
-    return deque(sorted(read_device_events(path), key=lambda e: e.ts_ms) if path is not None else ())
+    return sorted(read_device_events(path), key=lambda e: e.ts_ms) if path is not None else []
 
 
 def taken_until(events: deque[DeviceFenceEvent], ts_ms: int) -> list[DeviceFenceEvent]:

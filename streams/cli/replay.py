@@ -37,7 +37,9 @@ Examples:
 @options.driver()
 @click.option("--scheduler", metavar="ADDRESS", help="The Dask cluster that replays a data set.")
 @click.option(
-    "--processes", type=click.IntRange(1), help="Processes for a data set here.  [default: one a core]"
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes on this machine.  [default: one a core; one for small files]",
 )
 @options.as_json()
 @detection()

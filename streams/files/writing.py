@@ -23,6 +23,10 @@ class Sink(Protocol):
         """Write each as one line of JSON."""
         ...
 
+    def put(self, lines: bytes) -> None:
+        """Write lines of JSON as they are."""
+        ...
+
 
 class _Lines:
     def __init__(self, stream: IO[bytes]) -> None:
@@ -32,11 +36,17 @@ class _Lines:
         for record in records:
             self._stream.write(encode(record) + b"\n")
 
+    def put(self, lines: bytes) -> None:
+        self._stream.write(lines)
+
 
 class Nowhere:
     """A sink that drops what it is given, where no file was asked for."""
 
     def write(self, records: Iterable[Any]) -> None:
+        """Nothing happens."""
+
+    def put(self, lines: bytes) -> None:
         """Nothing happens."""
 
 

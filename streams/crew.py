@@ -1,0 +1,184 @@
+"""Replay on every core: drivers are dealt to processes; what they tell comes in the order of one process."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from geofence.engine import Engine
+from geofence.events import DeviceFenceEvent, Output, PingBatch
+from geofence.fences import FenceSet
+from geofence.routes import Route
+from geofence.rules import Rules
+from streams.records.pings import select
+from streams.tally import Tally, Told, Totals, Wanted
+from streams.warm_up import warm_up
+
+STEPS_AHEAD: Final = 3
+"""So many batches are dealt before the first of them is waited for; this bounds memory."""
+
+WORTH_BYTES: Final = 16 << 20
+"""Files smaller than this are replayed by one process."""
+
+Step = PingBatch | Sequence[DeviceFenceEvent] | None
+"""What goes in at once; None: there is no more."""
+
+Found = TypeVar("Found")
+
+
+def processes_for(size: int | None) -> int:
+    """How many processes are worth it for files of so many bytes (None: unknown)."""
+    if sys.platform != "linux" or (size is not None and size < WORTH_BYTES):
+        return 1  # elsewhere processes do not start as copies, which takes longer than it saves
+    return len(os.sched_getaffinity(0))
+
+
+class Share:
+    """The drivers that one process has."""
+
+    def __init__(self, rules: Rules, fences: FenceSet, routes: Iterable[Route], wanted: Wanted) -> None:
+        self._engine = Engine(rules, fences)
+        self._tally = Tally(wanted)
+        for route in routes:
+            self._engine.put_route(route)
+
+    def take(self, step: Step) -> dict[str, Told]:
+        """What the step tells, by driver, in the order in which drivers have their turn."""
+        if step is None:
+            outputs = self._engine.settle()
+        elif isinstance(step, PingBatch):
+            outputs = self._engine.feed(step)
+        else:
+            outputs = self._engine.feed_device(step)
+        of_driver: dict[str, list[Output]] = {}
+        for output in outputs:
+            of_driver.setdefault(output.driver_id, []).append(output)
+        return {driver_id: self._tally.told(own) for driver_id, own in of_driver.items()}
+
+    def totals(self) -> Totals:
+        """Everything so far."""
+        c, t = self._engine.counters, self._tally
+        return Totals(c.used, c.duplicate, c.too_late, t.records, t.visits, t.events)
+
+
+class Crew:
+    """One or more processes, each with a share of the drivers."""
+
+    def __init__(self, ask: Sequence[Callable[..., "Future[Any]"]]) -> None:
+        self._ask = ask
+        self._of: dict[str, int] = {}
+
+    def told(self, steps: Iterable[Step]) -> Iterator[Told]:
+        """What is told of each driver in each step."""
+        pending: deque[tuple[list[str] | None, list[Future[dict[str, Told]]]]] = deque()
+        for step in steps:
+            pending.append((_turns(step), self._begin(step)))
+            while len(pending) > STEPS_AHEAD:
+                yield from _merged(*pending.popleft())
+        while pending:
+            yield from _merged(*pending.popleft())
+
+    def totals(self) -> Totals:
+        """Everything so far."""
+        found: list[Future[Totals]] = [ask(Share.totals) for ask in self._ask]
+        return sum((f.result() for f in found), Totals())
+
+    def _begin(self, step: Step) -> "list[Future[dict[str, Told]]]":
+        return [ask(Share.take, own) for ask, own in zip(self._ask, self._dealt(step), strict=True)]
+
+    def _dealt(self, step: Step) -> list[Step]:
+        """The part of a step that each process gets."""
+        count = len(self._ask)
+        if step is None or count == 1:
+            return [step] * count
+        if isinstance(step, PingBatch):
+            numbers = self._numbers(step.driver_ids)
+            return [select(step, numbers == n) for n in range(count)]
+        numbers = self._numbers([e.driver_id for e in step])
+        return [[e for e, own in zip(step, numbers == n, strict=True) if own] for n in range(count)]
+
+    def _numbers(self, driver_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The number of each driver's process: they are dealt in turn, as they first appear."""
+        for driver_id in dict.fromkeys(driver_ids):
+            self._of.setdefault(driver_id, len(self._of) % len(self._ask))
+        return np.fromiter(map(self._of.__getitem__, driver_ids), np.int64, len(driver_ids))
+
+
+@contextmanager
+def crew(
+    processes: int, rules: Rules, fences: FenceSet, routes: Sequence[Route], wanted: Wanted
+) -> Iterator[Crew]:
+    """So many processes, this one alone if it is one."""
+    if processes == 1:
+        share = Share(rules, fences, routes, wanted)
+        yield Crew([partial(_at_once, share)])
+        return
+    warm_up()
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(
+                ProcessPoolExecutor(
+                    1, multiprocessing.get_context("fork"), _begin, (rules, fences, routes, wanted)
+                )
+            )
+            for _ in range(processes)
+        ]
+        yield Crew([partial(_in_pool, pool) for pool in pools])
+
+
+def _at_once(share: Share, do: Callable[..., Found], *given: object) -> "Future[Found]":
+    done: Future[Found] = Future()
+    done.set_result(do(share, *given))
+    return done
+
+
+def _in_pool(pool: ProcessPoolExecutor, do: Callable[..., Found], *given: object) -> "Future[Found]":
+    return pool.submit(_in_process, do, *given)
+
+
+def _begin(*given: object) -> None:
+    """Make the share of a process that has just started, which ends when its parent does."""
+    global _share
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _share = Share(*given)  # type: ignore[arg-type]
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _in_process(do: Callable[..., Found], *given: object) -> Found:
+    return do(_share, *given)
+
+
+_share: Share
+
+
+def _turns(step: Step) -> list[str] | None:
+    """The order in which drivers have their turn in a step; None: by name."""
+    if step is None:
+        return None
+    ids = step.driver_ids if isinstance(step, PingBatch) else [e.driver_id for e in step]
+    return list(dict.fromkeys(ids))
+
+
+def _merged(turns: list[str] | None, parts: "Sequence[Future[dict[str, Told]]]") -> Iterator[Told]:
+    """What several processes told of a step, in the order in which one would have."""
+    told: dict[str, Told] = {}
+    for part in parts:
+        told |= part.result()
+    for driver_id in sorted(told) if turns is None else turns:
+        if driver_id in told:
+            yield told[driver_id]
