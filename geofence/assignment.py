@@ -6,18 +6,20 @@ decision its confidence. (Beam search over a hidden Markov alignment of standsti
 Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, SCORE, Stand, empty_beam
+from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
 from geofence.evidence import Candidate, idle_dwell
 from geofence.groups import NEAREST, Near, Target, promises
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
-from geofence.stepping import Used, extended, without_oldest
+from geofence.stepping import Used, believed, extended, without_oldest
 from geofence.walk import Walk
 
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
@@ -52,6 +54,9 @@ class Belief:
         return next((p for c, p in self.shares if c == customer_id), 0.0)
 
 
+NOBODY: Final = Belief(())
+
+
 @dataclass(slots=True)
 class _Open:
     """A standstill whose decision may still change: who was looked at, and whom it may have served."""
@@ -62,6 +67,17 @@ class _Open:
     found: Sequence[Candidate]
     used: Used
     decisions: dict[int, Decision] = field(default_factory=dict)  # by group, as they are asked for
+    hundredths: bytes = b""  # how likely each of those found was served, when that was asked last
+    belief: Belief = NOBODY  # ... and what it says
+
+    def believed(self, hundredths: bytes) -> Belief:
+        """The belief that these chances say, the very same while they stay."""
+        if hundredths != self.hundredths:
+            customers = [c.fence.customer_id for c in self.found]
+            shares = [(c, n / 100) for c, n in zip(customers, hundredths, strict=False) if n]
+            self.hundredths = hundredths
+            self.belief = Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+        return self.belief
 
 
 class Assigner:
@@ -79,6 +95,7 @@ class Assigner:
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
         self._beliefs: dict[int, Belief] = {}  # about decisions that are final
+        self._hundredths: npt.NDArray[np.uint8] | None = None  # of the beam, when asked for
         self.final_before = 0
         """Decisions of standstills below this index never change."""
 
@@ -97,6 +114,7 @@ class Assigner:
         self._beam, used = extended(
             self._beam, numbers, walk, self._stand(standstill), len(self._open), self._mean_need
         )
+        self._hundredths = None
         begin_ms = standstill.arrived_ms
         self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
         while len(self._open) > WINDOW:
@@ -105,17 +123,16 @@ class Assigner:
 
     def decisions(self, since: int = 0) -> list[Decision]:
         """The best hypothesis' decisions about standstills from index `since` on, oldest first."""
-        found = [d for d in self._settled if d.number >= since]
-        for slot, standing in enumerate(self._open):
-            decision = self._decided(slot)
-            if decision is not None and standing.number >= since:
-                found.append(decision)
+        found = self._settled[bisect_left(self._settled, since, key=_number) :]
+        for standing, (gid, resumes) in zip(self._open, self._beam.past[0].tolist(), strict=False):
+            if gid >= 0 and standing.number >= since:
+                found.append(self._decided(standing, gid, resumes))
         return found
 
     def belief(self, number: int) -> Belief:
         """Whom that standstill served, as likely as is known so far."""
         slot = next((n for n, o in enumerate(self._open) if o.number == number), None)
-        return self._beliefs.get(number, Belief(())) if slot is None else self._weighed(slot)
+        return self._beliefs.get(number, NOBODY) if slot is None else self._weighed(slot)
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
@@ -166,11 +183,7 @@ class Assigner:
             seen[:, : beam.seen.shape[1]] = beam.seen
             self._beam = beam._replace(seen=seen)
 
-    def _decided(self, slot: int) -> Decision | None:
-        gid, resumes = self._beam.past[0, slot].tolist()
-        if gid < 0:
-            return None
-        standing = self._open[slot]
+    def _decided(self, standing: _Open, gid: int, resumes: int) -> Decision:
         found = standing.decisions.get(gid)
         if found is None:
             found = standing.decisions[gid] = _decision(standing, gid, self.plan)
@@ -178,22 +191,19 @@ class Assigner:
 
     def _settle_oldest(self) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
-        decision = self._decided(0)
-        if decision is not None:
-            self._settled.append(decision)
         oldest = self._open[0]
+        gid, resumes = self._beam.past[0, 0].tolist()
+        if gid >= 0:
+            self._settled.append(self._decided(oldest, gid, resumes))
         self._beliefs[oldest.number] = self._weighed(0)
-        self._beam = without_oldest(self._beam)
+        self._beam, self._hundredths = without_oldest(self._beam), None
         del self._open[0]
         self.final_before = self._open[0].number if self._open else oldest.number + 1
 
     def _weighed(self, slot: int) -> Belief:
-        weights = np.exp(self._beam.real[:, SCORE] - self._beam.real[0, SCORE])
-        chances = (weights @ self._beam.belief[:, slot]) / weights.sum()
-        rounded = [round(p, 2) for p in chances.tolist()]
-        customers = [c.fence.customer_id for c in self._open[slot].found]
-        ranked = sorted(zip(customers, rounded, strict=False), key=lambda s: (-s[1], s[0]))
-        return Belief(tuple(s for s in ranked if s[1] > 0))
+        if self._hundredths is None:
+            self._hundredths = believed(self._beam)
+        return self._open[slot].believed(self._hundredths[slot].tobytes())
 
     def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
         """The candidates worth a look."""
@@ -207,6 +217,10 @@ class Assigner:
         ).tolist()
         ranked = sorted(range(len(near)), key=lambda n: (-promised[n], near[n].fence.fence_id))
         return [near[n] for n in ranked[:NEAREST]]
+
+
+def _number(decision: Decision) -> int:
+    return decision.number
 
 
 def _decision(standing: _Open, gid: int, plan: Plan) -> Decision:

@@ -244,23 +244,24 @@ class FenceSet:
             fence = cell.fences[n]
             if fence.shape is not None:
                 off = min(fence.distance_m(*place) for place in places)
-            if off <= within_m and self._holds_at(fence, ts_ms):
+            if off <= within_m and self.holds_at(fence, ts_ms):
                 found.append((n, off))
         return cell, found
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
         there = self._versions_in_box(box)
-        return sorted((f for f in there if self._holds_at(f, ts_ms)), key=lambda f: f.fence_id)
+        return sorted((f for f in there if self.holds_at(f, ts_ms)), key=lambda f: f.fence_id)
 
     def _versions_in_box(self, box: Box) -> list[Fence]:
         numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
         return [f for f in map(self._fences.__getitem__, numbers) if f is not None]
 
-    def _holds_at(self, fence: Fence, ts_ms: int) -> bool:
+    def holds_at(self, fence: Fence, ts_ms: int) -> bool:
         """Whether this is the version of its fence that holds at that time."""
-        if len(self._numbers[fence.fence_id]) == 1:
-            return fence.valid_at(ts_ms)
+        numbers = self._numbers.get(fence.fence_id, ())
+        if len(numbers) == 1:
+            return self._fences[numbers[0]] is fence and fence.valid_at(ts_ms)
         return self.get(fence.fence_id, ts_ms) is fence
 
     def _holds(self, fence: Fence) -> bool:

@@ -1,8 +1,11 @@
 """Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from geofence.clock import NEVER_MS
 from geofence.events import FenceEvent, FenceEventType, Rejection, ServiceTime
@@ -11,6 +14,8 @@ from geofence.fences import Fence, FenceSet
 from geofence.standstills import Standstill
 from geofence.sweep import APART_S, cells_along, insides
 from geofence.track import Decoded
+
+Ints = npt.NDArray[np.int64]
 
 APART_MS: Final = round(1000 * APART_S)
 BLOCK_MS: Final = 300_000  # passes are told by blocks of so much of the driver's time, which saves work
@@ -42,8 +47,8 @@ class Passes:
     """Collects a day's passes from its driven stretches, and tells each once when nothing can change it."""
 
     def __init__(self, driver_id: str, fences: FenceSet, wanted: bool) -> None:
-        self.fix = 0
-        """Believed fix up to which was looked."""
+        self._fix = 0  # believed fix up to which the vehicle is known to have driven or stood
+        self._driven: list[tuple[int, int]] = []  # stretches between fixes that were not looked at yet
         self._driver_id = driver_id
         self._fences = fences
         self._wanted = wanted
@@ -51,41 +56,38 @@ class Passes:
         self._over: list[Pass] = []
         self._stood: list[Stood] = []
         self._settled: list[Stood] = []  # visits that stay as they are
-        self._served: list[Stood] = []  # visits that may yet change
+        self._served: Sequence[ServiceTime] = ()  # visits that may yet change
         self._told_ms = NEVER_MS
 
-    def drive(self, d: Decoded, end: int) -> None:
+    def drive(self, end: int) -> None:
         """The vehicle drove from where it was seen last to the believed fix `end`."""
-        if end <= self.fix or not self._wanted:
-            self.fix = max(self.fix, end)
-            return
-        lat, lon, per_lat, per_lon = d.plane.numbers()
-        for key, first, last in cells_along(
-            d.t, d.x, d.y, self.fix, end, lat, lon, per_lat, per_lon
-        ).tolist():
-            cell = self._fences.cells.at(key)
-            if cell is None:
-                continue
-            found = insides(
-                d.t, d.x, d.y, first, last, cell.shapes, cell.edges, lat, lon, per_lat, per_lon
-            )  # fmt: skip
-            for shape, begin_s, end_s in found.tolist():
-                times = (d.origin_ms + round(1000 * begin_s), d.origin_ms + round(1000 * end_s))
-                self._note(cell.fences[int(shape)], *times)
-        self.fix = end
+        if end > self._fix:
+            if self._wanted:
+                self._driven.append((self._fix, end))
+            self._fix = end
+
+    def look(self, d: Decoded) -> None:
+        """Note the fences on the stretches driven since the last look."""
+        if self._driven:
+            self._sweep(d, np.array(self._driven))
+            self._driven.clear()
+
+    def shift(self, fixes: int) -> None:
+        """So many believed fixes were dropped, all of them looked at."""
+        self._fix -= fixes
 
     def stand(self, fix: int, standstill: Standstill, candidates: Sequence[Candidate]) -> None:
         """The vehicle stood up to a believed fix, within reach of these."""
-        self.fix = max(self.fix, fix)
+        self._fix = max(self._fix, fix)
         begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
         self._stood += [Stood(c.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates]
 
     def serve(self, records: Sequence[ServiceTime], settled: Set[str]) -> None:
         """These are all the visits told that may still change; those `settled` now will not."""
-        self._served = []
-        for record in records:
-            found = Stood(record.customer_id, record.arrived_ms, record.departed_ms, True)
-            (self._settled if record.visit_id in settled else self._served).append(found)
+        self._served = records
+        if settled:
+            self._settled += [_visit(r) for r in records if r.visit_id in settled]
+            self._served = [r for r in records if r.visit_id not in settled]
 
     def due(self, until_ms: int) -> bool:
         """Whether anything may be told that was not settled by the last telling."""
@@ -94,23 +96,38 @@ class Passes:
     def tell(self, until_ms: int, after_ms: int) -> list[FenceEvent]:
         """Passes settled by a time up to which all is known, and after another, in the order of time."""
         self._told_ms = until_ms
-        told: list[FenceEvent] = []
-        stood = self._stood_by_customer()
+        latest_ms = until_ms - APART_MS
+        ripe = [way for way in (*self._over, *self._latest.values()) if way.left_ms <= latest_ms]
+        told = self._told(ripe, until_ms, after_ms) if ripe else []
+        self._forget(until_ms)
+        return told
 
-        def waits(way: Pass) -> bool:
-            if way.left_ms + APART_MS > until_ms:
-                return True
+    def _told(self, ripe: Iterable[Pass], until_ms: int, after_ms: int) -> list[FenceEvent]:
+        """Let go of those of these passes that nothing can change any more; what is told of them."""
+        stood = self._stood_by_customer()
+        told, settled = [], set()
+        for way in ripe:
             settled_ms, silent = _settled_ms(way, stood.get(way.fence.customer_id, ()))
             if settled_ms > until_ms:
-                return True
-            if settled_ms > after_ms and not silent and self._stands(way):
+                continue
+            settled.add(id(way))
+            if settled_ms > after_ms and not silent and self._fences.holds_at(way.fence, way.entered_ms):
                 told.append(self._event(way))
-            return False
-
-        self._over = [way for way in self._over if waits(way)]
-        self._latest = {key: way for key, way in self._latest.items() if waits(way)}
-        self._forget(until_ms)
+        self._over = [way for way in self._over if id(way) not in settled]
+        self._latest = {key: way for key, way in self._latest.items() if id(way) not in settled}
         return sorted(told, key=lambda e: (e.ts_ms, e.fence_id))
+
+    def _sweep(self, d: Decoded, driven: Ints) -> None:
+        lat, lon, per_lat, per_lon = d.plane.numbers()
+        t, x, y = d.t, d.x, d.y
+        for key, first, last in cells_along(t, x, y, driven, lat, lon, per_lat, per_lon).tolist():
+            cell = self._fences.cells.at(key)
+            if cell is None:
+                continue
+            found = insides(t, x, y, first, last, cell.shapes, cell.edges, lat, lon, per_lat, per_lon)
+            for shape, begin_s, end_s in found.tolist():
+                times = (d.origin_ms + round(1000 * begin_s), d.origin_ms + round(1000 * end_s))
+                self._note(cell.fences[int(shape)], *times)
 
     def _note(self, fence: Fence, begin_ms: int, end_ms: int) -> None:
         key = fence.fence_id, fence.valid_from_ms
@@ -124,13 +141,9 @@ class Passes:
 
     def _stood_by_customer(self) -> dict[str, list[Stood]]:
         found: dict[str, list[Stood]] = {}
-        for stood in (*self._stood, *self._settled, *self._served):
+        for stood in (*self._stood, *self._settled, *map(_visit, self._served)):
             found.setdefault(stood.customer_id, []).append(stood)
         return found
-
-    def _stands(self, way: Pass) -> bool:
-        """Whether the fence was there at that time, and still is."""
-        return self._fences.get(way.fence.fence_id, way.entered_ms) is way.fence
 
     def _event(self, way: Pass) -> FenceEvent:
         return FenceEvent(
@@ -149,6 +162,10 @@ class Passes:
         oldest_ms = min(waiting, default=until_ms) - APART_MS
         self._stood = [s for s in self._stood if s.end_ms >= oldest_ms]
         self._settled = [s for s in self._settled if s.end_ms >= oldest_ms]
+
+
+def _visit(record: ServiceTime) -> Stood:
+    return Stood(record.customer_id, record.arrived_ms, record.departed_ms, True)
 
 
 def _settled_ms(way: Pass, stood: Sequence[Stood]) -> tuple[int, bool]:

@@ -24,9 +24,10 @@ from geofence.passing import APART_MS, BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.rules import Rules
 from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
+from geofence.stays import Stay
 from geofence.ticks import Ticks
 from geofence.track import CONTEXT, Decoded, Track
-from geofence.visits import Report, Reporter, Stay
+from geofence.visits import Report, Reporter
 from geofence.walk import Walk
 
 WALK_FIXES: Final = 48
@@ -116,7 +117,8 @@ class Shift:
             until_ms = min(until_ms, self._driven_ms() // BLOCK_MS * BLOCK_MS)
         if not self._passes.due(until_ms):
             return [], NEVER_MS
-        self._passes.drive(self._decoded, self._driven())
+        self._passes.drive(self._driven())
+        self._passes.look(self._decoded)
         return self._passes.tell(until_ms, after_ms), until_ms
 
     def decided_ms(self) -> int:
@@ -169,10 +171,11 @@ class Shift:
             closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
             self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
         if self._begin > CONTEXT + TRIM:
-            self._passes.drive(d, self._driven())
+            self._passes.drive(self._driven())
+            self._passes.look(d)
             dropped = d.forget_before(self._begin - CONTEXT)
             self._begin -= dropped
-            self._passes.fix -= dropped
+            self._passes.shift(dropped)
 
     def _take_runs(self, at_end: bool) -> None:
         d = self._decoded
@@ -265,7 +268,7 @@ class Shift:
         if self._device.events and not standstill.hidden:
             seen = self._device.seen(standstill, [c.fence.fence_id for c in near])
             by_phone, standstill = seen is not standstill, seen
-        self._passes.drive(d, min(standstill.first, standstill.last))
+        self._passes.drive(min(standstill.first, standstill.last))
         self._passes.stand(max(standstill.first, standstill.last), standstill, near)
         index = self._reporter.next_number
         if not near:

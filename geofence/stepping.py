@@ -9,7 +9,7 @@ from numba import njit
 
 from geofence import beam as _beam
 from geofence import dwell, evidence, groups, order, walk
-from geofence.beam import G_ID, G_SIZE, G_START, Beam, Stand
+from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand
 from geofence.compiling import sources
 from geofence.groups import Near
 from geofence.walk import Walk
@@ -85,3 +85,13 @@ def without_oldest(beam: Beam) -> Beam:
     past[:, :-1], belief[:, :-1] = past[:, 1:].copy(), belief[:, 1:].copy()
     past[:, -1], belief[:, -1] = first, believed
     return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
+
+
+@njit(cache=True)
+def believed(beam: Beam) -> Any:
+    """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
+    weights = np.exp(beam.real[:, SCORE] - beam.real[0, SCORE])
+    chances = np.zeros(beam.belief.shape[1:])
+    for h in range(len(weights)):
+        chances += weights[h] * beam.belief[h]
+    return np.rint(100.0 * chances / weights.sum()).astype(np.uint8)

@@ -13,6 +13,7 @@ from numba import njit
 from geofence.cells import CELL_DEG, COLUMNS
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SILENT_S = 120.0  # a step that lasts longer does not tell where the vehicle drove
 APART_S = 60.0  # inside again so soon after: still the same pass
@@ -38,35 +39,37 @@ def cells_along(
     t: Floats,
     x: Floats,
     y: Floats,
-    begin: int,
-    end: int,
+    stretches: Ints,
     lat: float,
     lon: float,
     per_lat: float,
     per_lon: float,
 ) -> Any:
-    """Cells that the steps between the fixes begin..end lead through: rows of number, first and last step.
+    """Cells that the steps of stretches lead through: rows of number, first and last step.
 
-    A step is numbered by the fix it begins at. `lat`, `lon` is the origin of x and y in metres, which are
-    `per_lat` and `per_lon` to a degree.
+    Each of the `stretches` (n, 2) leads from one fix to another; a row holds steps of one stretch. A step is
+    numbered by the fix it begins at. `lat`, `lon` is the origin of x and y in metres, which are `per_lat` and
+    `per_lon` to a degree.
     """
-    out = np.empty((max(end - begin, 0) * 2 + 8, 3), np.int64)
+    out = np.empty((16, 3), np.int64)
     count = 0
-    for k in range(begin, end):
-        d_lat, d_lon = (y[k + 1] - y[k]) / per_lat, (x[k + 1] - x[k]) / per_lon
-        n = _samples(t[k + 1] - t[k], d_lat, d_lon)
-        for i in range(n):
-            share = (i + 0.5) / n
-            row = floor((lat + y[k] / per_lat + share * d_lat + 90.0) / CELL_DEG)
-            east = (lon + x[k] / per_lon + share * d_lon + 180.0) % 360.0
-            key = row * COLUMNS + min(floor(east / CELL_DEG), COLUMNS - 1)
-            if count > 0 and out[count - 1, 0] == key:
-                out[count - 1, 2] = k
-                continue
-            if count == len(out):
-                out = np.concatenate((out, np.empty_like(out)))
-            out[count, 0], out[count, 1], out[count, 2] = key, k, k
-            count += 1
+    for begin, end in stretches:
+        since = count
+        for k in range(begin, end):
+            d_lat, d_lon = (y[k + 1] - y[k]) / per_lat, (x[k + 1] - x[k]) / per_lon
+            n = _samples(t[k + 1] - t[k], d_lat, d_lon)
+            for i in range(n):
+                share = (i + 0.5) / n
+                row = floor((lat + y[k] / per_lat + share * d_lat + 90.0) / CELL_DEG)
+                east = (lon + x[k] / per_lon + share * d_lon + 180.0) % 360.0
+                key = row * COLUMNS + min(floor(east / CELL_DEG), COLUMNS - 1)
+                if count > since and out[count - 1, 0] == key:
+                    out[count - 1, 2] = k
+                    continue
+                if count == len(out):
+                    out = np.concatenate((out, np.empty_like(out)))
+                out[count, 0], out[count, 1], out[count, 2] = key, k, k
+                count += 1
     return out[:count]
 
 

@@ -206,7 +206,8 @@ def test_what_a_track_sweeps_over_is_what_shapely_finds(drawn_shapes, corners):
     t = 5.0 * np.arange(len(x))
     fences = FenceSet([f for f, _ in made])
     found: dict[str, tuple[float, float]] = {}
-    for key, first, last in cells_along(t, x, y, 0, len(t) - 1, *HOME.numbers()).tolist():
+    whole = np.array([[0, len(t) - 1]])
+    for key, first, last in cells_along(t, x, y, whole, *HOME.numbers()).tolist():
         cell = fences.cells.at(key)
         if cell is None:
             continue

@@ -7,7 +7,7 @@ from geofence.groups import Target
 from geofence.naming import Names
 from geofence.plan import PlannedStop
 from geofence.routes import Order, Route, Stop
-from geofence.visits import group
+from geofence.stays import group
 from tests.tracks import START_MS, Drawn, batch, circle, engine_of, events, plan, standing, visits
 
 DAY_MS = 86_400_000

@@ -1,0 +1,172 @@
+"""How a visit's records and events are written, from its stays and what is believed of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from geofence.assignment import Belief, Change
+from geofence.events import FenceEvent, FenceEventType, RunnerUp, ServiceTime, VisitStatus
+from geofence.evidence import Candidate
+from geofence.groups import Target
+from geofence.rules import Rules, ServiceStart
+from geofence.standstills import Standstill
+from geofence.stays import Stay, Visit
+
+GAP_BRIDGED_S: Final = 120.0
+
+
+class Writer:
+    """Writes the records of one driver's visits; `planned`: whether there is a plan to be off."""
+
+    def __init__(self, driver_id: str, planned: bool, rules: Rules) -> None:
+        self._driver_id = driver_id
+        self._planned = planned
+        self._rules = rules
+        self._config_hash = rules.config_hash
+
+    def records(
+        self, visit: Visit, stays: Sequence[Stay], belief: Belief, ids: Sequence[str], furthest: int
+    ) -> list[ServiceTime]:
+        """One record for each customer served, named by `ids`; none when the visit was too short.
+
+        `furthest` is the highest planned number among the visits before.
+        """
+        needed_s = max(needed_dwell_s(s.at(t), self._rules) for s in stays for t in visit.targets)
+        if (stays[-1].standstill.departed_ms - stays[0].standstill.arrived_ms) / 1000 < needed_s:
+            return []
+        method = _share_method(visit, stays)
+        made = []
+        for n, target in enumerate(visit.targets):
+            record = self._record(ids[n], target, stays, belief, visit.targets, furthest)
+            if visit.changes:
+                record = _own_part(record, visit.changes, n)
+            shared = tuple(i for i in ids if i != ids[n])
+            made.append(replace(record, shared_with=shared, share_method=method) if shared else record)
+        return made
+
+    def events(self, records: Iterable[ServiceTime]) -> list[FenceEvent]:
+        """Entry, dwell and exit of each customer served."""
+        events = []
+        for record in records:
+            fence, customer = record.fence_id, record.customer_id
+            entered = record.entered_ms if record.entered_ms is not None else record.arrived_ms
+            exited = record.exited_ms if record.exited_ms is not None else record.departed_ms
+            dwelled = min(record.arrived_ms + round(1000 * self._rules.dwell_s), record.departed_ms)
+            for kind, ts_ms in (
+                (FenceEventType.ENTERED, entered),
+                (FenceEventType.DWELLED, dwelled),
+                (FenceEventType.EXITED, exited),
+            ):
+                if kind is FenceEventType.EXITED and record.status is VisitStatus.OPEN_ENDED:
+                    continue
+                events.append(FenceEvent(kind, self._driver_id, customer, fence, ts_ms, record.visit_id))
+        return events
+
+    def _record(
+        self,
+        visit_id: str,
+        target: Target,
+        stays: Sequence[Stay],
+        belief: Belief,
+        targets: Sequence[Target],
+        furthest: int,
+    ) -> ServiceTime:
+        first, last = stays[0].standstill, stays[-1].standstill
+        at_first, at_last = stays[0].at(target), stays[-1].at(target)
+        entered = at_first.entered_ms if at_first else None
+        start_ms = self._start_ms(first, entered)
+        accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
+        return ServiceTime(
+            visit_id=visit_id,
+            revision=1,
+            status=VisitStatus.OPEN_ENDED if last.open_ended else VisitStatus.COMPLETED,
+            driver_id=self._driver_id,
+            customer_id=target.customer_id,
+            fence_id=target.fence_id,
+            route_id=target.planned.route_id if target.planned else None,
+            stop_id=target.planned.stop.stop_id if target.planned else None,
+            arrived_ms=first.arrived_ms,
+            departed_ms=last.departed_ms,
+            service_time_s=round((last.departed_ms - start_ms) / 1000, 3),
+            entered_ms=entered,
+            exited_ms=at_last.exited_ms if at_last else None,
+            parking_search_s=round(first.search_ms / 1000, 3),
+            arrived_between_ms=first.arrived_between_ms,
+            departed_between_ms=last.departed_between_ms,
+            confidence=belief.of(target.customer_id),
+            runner_up=_runner_up(belief, targets),
+            shared_with=(),
+            share_method=None,
+            pings=sum(s.standstill.pings for s in stays),
+            max_gap_s=round(max(s.standstill.max_gap_s for s in stays), 3),
+            median_accuracy_m=accuracies[len(accuracies) // 2] if accuracies else None,
+            flags=self._flags(stays, target, furthest),
+            config_hash=self._config_hash,
+        )
+
+    def _start_ms(self, first: Standstill, entered_ms: int | None) -> int:
+        match self._rules.service_starts_with:
+            case ServiceStart.PARKING_SEARCH:
+                return first.arrived_ms - first.search_ms
+            case ServiceStart.FENCE_ENTRY if entered_ms is not None:
+                return entered_ms
+            case _:
+                return first.arrived_ms
+
+    def _flags(self, stays: Sequence[Stay], target: Target, furthest: int) -> tuple[str, ...]:
+        flags = []
+        if any(s.standstill.max_gap_s > GAP_BRIDGED_S and not s.by_device for s in stays):
+            flags.append("gap_bridged")
+        if any(s.by_device or s.by_phone for s in stays):
+            flags.append("device_events")
+        if len(stays) > 1:
+            flags.append("merged")
+        if self._planned and target.planned is None:
+            flags.append("off_route")
+        if target.planned is not None and target.planned.number < furthest:
+            flags.append("wrong_sequence")
+        return tuple(flags)
+
+
+def needed_dwell_s(candidate: Candidate | None, rules: Rules) -> float:
+    """How long a standing there must last to be a visit."""
+    own = candidate.fence.dwell_s if candidate is not None else None
+    return rules.dwell_s if own is None else own
+
+
+def _own_part(record: ServiceTime, changes: Sequence[Change], n: int) -> ServiceTime:
+    """The record with the own time of the nth of several customers served one after another.
+
+    The vehicle stands for all of them; the bounds also hold the moments of change.
+    """
+    arrived, departed = record.arrived_between_ms, record.departed_between_ms
+    seconds = record.service_time_s
+    if n > 0:
+        arrived = arrived[0], max(arrived[1], changes[n - 1].high_ms)
+        seconds = (record.departed_ms - changes[n - 1].at_ms) / 1000
+    if n < len(changes):
+        departed = min(departed[0], changes[n].low_ms), departed[1]
+        seconds -= (record.departed_ms - changes[n].at_ms) / 1000
+    return replace(
+        record,
+        arrived_between_ms=arrived,
+        departed_between_ms=departed,
+        service_time_s=round(seconds, 3),
+    )
+
+
+def _share_method(visit: Visit, stays: Sequence[Stay]) -> str | None:
+    if len(visit.targets) == 1:
+        return None
+    if any(s.standstill.walked for s in stays):
+        return "walk"
+    orders = [t.planned.stop.order if t.planned is not None else None for t in visit.targets]
+    return "equal" if None in orders else "by_order"
+
+
+def _runner_up(belief: Belief, targets: Sequence[Target]) -> RunnerUp | None:
+    served = {t.customer_id for t in targets}
+    for customer_id, share in belief.shares:
+        if customer_id not in served and share >= 0.01:
+            return RunnerUp(customer_id, share)
+    return None
