@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -29,7 +30,7 @@ STRETCH_S: Final = 0.2
 """Pings are decided in portions that take about so long; other work has its turn in between."""
 
 COMMIT_TURN_S: Final = 0.005
-"""How long that turn is while a transaction is under way, which takes many short ones."""
+"""That turn is at most so long while a transaction is under way, which takes many short ones."""
 
 LEAST_PORTION: Final = 1_000
 MOST_PORTION: Final = 100_000
@@ -55,6 +56,8 @@ class DetectionWork:
         self._holding = holding
         self._scoring = scoring
         self._portion = LEAST_PORTION
+        self._asked_s = -inf
+        self._ends: dict[TopicPartition, int] = {}
         facts.on_fence.append(self._take_fence)
 
     async def take(self, topic: str, run: Run) -> None:
@@ -66,19 +69,19 @@ class DetectionWork:
         held.last_arrival_s, held.settled = time.monotonic(), False
         if topic == "gps-pings":
             held.in_bulk = len(run.records) >= BULK and self._behind(run) >= BULK
-            await self._everything_known(held, work)
+            await self._everything_known(held, work, run.fetched_s)
         for portion in portions(run, lambda: self._portion):
             predictions = await self._predictions(work, topic, portion)
             if not await self._room(held, work):
                 return
             try:
-                self._take_portion(held, work, topic, portion)
+                took_s = self._take_portion(held, work, topic, portion)
             except OutOfSequence as reason:
                 log.info("Seeking again: %s", reason)
                 await self._holding.seek(work)
                 return
             work.add(predictions)
-            await asyncio.sleep(COMMIT_TURN_S if held.is_committing else 0)
+            await asyncio.sleep(min(took_s, COMMIT_TURN_S) if held.is_committing else 0)
 
     async def run(self) -> None:
         """Commit when it is time to, settle what has ended, until cancelled. Raises what stops a worker."""
@@ -117,12 +120,15 @@ class DetectionWork:
         end = self._intake.readable_end(TopicPartition(run.topic, run.partition))
         return 0 if end is None else end - run.end
 
-    def _take_portion(self, held: Held, work: Partition, topic: str, portion: Run) -> None:
+    def _take_portion(self, held: Held, work: Partition, topic: str, portion: Run) -> float:
+        """The seconds that it took."""
         began_s = time.monotonic()
         work.take(topic, portion)
+        took_s = time.monotonic() - began_s
         held.uncommitted += len(portion.records)
         if topic == "gps-pings":
-            self._pace(len(portion.records), time.monotonic() - began_s)
+            self._pace(len(portion.records), took_s)
+        return took_s
 
     def _pace(self, messages: int, took_s: float) -> None:
         """Adjust how many pings are decided at a stretch, so that nothing else waits long."""
@@ -142,15 +148,25 @@ class DetectionWork:
             await held.committed.wait()
         return held.work is work
 
-    async def _everything_known(self, held: Held, work: Partition) -> None:
-        """Return when all fences and routes there are now have been taken in."""
+    async def _everything_known(self, held: Held, work: Partition, by_s: float) -> None:
+        """Return when all fences and routes there were at that moment (or later) have been taken in."""
         routes = TopicPartition(self._topics.name("routes"), held.number)
-        tps = [routes, *self._facts.partitions("geofences")]
-        ends = dict(await until_it_works(lambda: self._facts.ends(tps), "look for geofences and routes"))
-        end = ends.pop(routes)
-        await self._facts.reach(ends)
+        if by_s >= self._asked_s or routes not in self._ends:
+            await self._ask()
+        await self._facts.reach({tp: end for tp, end in self._ends.items() if tp.topic != routes.topic})
+        end = self._ends.get(routes, 0)
         while held.work is work and work.positions.inputs["routes"] < end:
             await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _ask(self) -> None:
+        """Note up to where there are geofences and routes now; that holds for all runs fetched before."""
+        asked_s = time.monotonic()
+        routes = [TopicPartition(self._topics.name("routes"), number) for number in self._holding.held]
+        tps = [*routes, *self._facts.partitions("geofences")]
+        self._ends = dict(
+            await until_it_works(lambda: self._facts.ends(tps), "look for geofences and routes")
+        )
+        self._asked_s = asked_s
 
     def _take_fence(self, change: FenceChange) -> None:
         """Let each engine see the fence change from what it was: they share one set of fences."""

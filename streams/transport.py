@@ -1,9 +1,10 @@
 """Kafka for Faust in runs: what was fetched of a partition reaches the agent as one event, not thousands."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from weakref import WeakSet
 
@@ -36,7 +37,8 @@ class Run:
     """Consecutive records of one partition: all there is from offset `start` up to, without, offset `end`.
 
     Offsets between that have no record were compacted away, aborted or markers. `records` may be empty.
-    `start` is None when the position was not set by a seek.
+    `start` is None when the position was not set by a seek. By `fetched_s` of the monotonic clock all of it
+    was in Kafka.
     """
 
     topic: str
@@ -44,13 +46,14 @@ class Run:
     start: int | None
     end: int
     records: Sequence[KafkaRecord]
+    fetched_s: float = field(default_factory=time.monotonic)
 
     def since(self, offset: int) -> Self:
         """The rest of the run from that offset on."""
         if self.start is None or self.start >= offset:
             return self
         rest = [r for r in self.records if r.offset >= offset]
-        return type(self)(self.topic, self.partition, offset, max(self.end, offset), rest)
+        return type(self)(self.topic, self.partition, offset, max(self.end, offset), rest, self.fetched_s)
 
 
 @dataclass(frozen=True, slots=True)
