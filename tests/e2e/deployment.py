@@ -77,7 +77,7 @@ class Deployment:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
 
     def log(self, number: int = -1) -> str:
         """What the worker started as that one has said; by default the last."""
@@ -190,7 +190,7 @@ def replayed(directory: Path, *options: str) -> dict[str, Record]:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
     return highest(map(json.loads, out.read_text().splitlines()))
 
 

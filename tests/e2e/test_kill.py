@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from models.dataset import read
 from streams.broker import Broker, EmbeddedBroker
 from tests.e2e.conftest import Town
 from tests.e2e.deployment import Deployment, lines_of
@@ -20,6 +21,7 @@ KILLS: Final = int(os.environ.get("KILLS", "3"))
 SEED: Final = int(os.environ.get("SEED", "1"))
 GOAL = Path(__file__).parents[2] / "simulation" / "data" / "goal"
 FILES = ("--fences", str(GOAL / "fences.geojson"), "--routes", str(GOAL / "routes.jsonl"))
+AWAY_S: Final = float(os.environ.get("AWAY_S", "5"))
 RECORDED: Final = 6_000
 FAILED: Final = 1
 
@@ -39,6 +41,7 @@ def deployment(kafka: Broker, tmp_path: Path) -> Iterator[Deployment]:
         yield made
 
 
+@pytest.mark.timeout(300 + 15 * KILLS)
 def test_kills_at_random_moments_lose_and_add_nothing(
     deployment: Deployment, town: Town, tmp_path: Path
 ) -> None:
@@ -108,24 +111,27 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_a_broker_that_goes_away_and_returns_loses_nothing_and_needs_no_new_worker(
-    own_broker: Callable[..., EmbeddedBroker], pings: Path, tmp_path: Path
+@pytest.mark.timeout(300 + 2 * AWAY_S)
+def test_a_broker_that_goes_away_and_returns_twice_loses_nothing_and_needs_no_new_worker(
+    own_broker: Callable[..., EmbeddedBroker], town: Town, tmp_path: Path
 ) -> None:
     broker = own_broker()
-    away_s = float(os.environ.get("AWAY_S", "8"))
+    lines = sorted(lines_of(town.pings), key=lambda line: json.loads(line)["ts"])
+    third = -(-len(lines) // 3)
     with Deployment(broker.bootstrap_servers, tmp_path, partitions=3) as deployment:
-        half = tmp_path / "half.jsonl"
-        lines = lines_of(pings)
-        half.write_bytes(b"\n".join(lines[: len(lines) // 2]) + b"\n")
-        rest = tmp_path / "rest.jsonl"
-        rest.write_bytes(b"\n".join(lines[len(lines) // 2 :]) + b"\n")
-        deployment.publish(*FILES)
-        worker = deployment.start_worker()
-        deployment.publish("--pings", str(half))
-        deployment.wait_for(lambda: deployment.used() > 0, "reading pings")
-        broker.kill()
-        time.sleep(away_s)
-        broker.start()
-        deployment.publish("--pings", str(rest))
-        nothing_differs(deployment, pings, tmp_path, *FILES)
+        deployment.publish(*town.files)
+        worker = deployment.start_worker(table=True)
+        for number, goes in enumerate((broker.kill, broker.stop, None)):
+            part = tmp_path / f"part-{number}.jsonl"
+            part.write_bytes(b"\n".join(lines[number * third :][:third]) + b"\n")
+            deployment.publish("--pings", str(part))
+            deployment.wait_for(lambda: deployment.used() > number * third, "reading pings")  # noqa: B023
+            if goes is not None:
+                goes()
+                time.sleep(AWAY_S)
+                broker.start()
+        nothing_differs(deployment, town.pings, tmp_path, *town.files)
+        visits = set(deployment.visits())
+        table = str(tmp_path / "table")
+        deployment.wait_for(lambda: set(read(table)["visit_id"]) == visits, "filling the table")
         assert worker.poll() is None

@@ -1,6 +1,7 @@
 """Runs through a real Faust app: every offset covered once, seeks, markers; other topics as Faust does it."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +40,7 @@ class Setting:
             group or f"t{uuid4().hex}",
             broker=f"{transport.SCHEME}://{bootstrap}",
             store="memory://",
+            datadir=tempfile.gettempdir(),
             topic_allow_declare=False,
             topic_disable_leader=True,
             stream_wait_empty=False,
