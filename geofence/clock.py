@@ -10,6 +10,7 @@ AHEAD_MS: Final = 600_000
 """The newest ping may be so far ahead of the others."""
 
 NEVER_MS: Final = -(1 << 60)
+FOREVER_MS: Final = 1 << 60
 
 
 class Clock:

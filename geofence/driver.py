@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from geofence.clock import AGREEING, AHEAD_MS, NEVER_MS, Clock
+from geofence.clock import AGREEING, AHEAD_MS, FOREVER_MS, NEVER_MS, Clock
 from geofence.day import Day, home_of, regrouped
 from geofence.device import DeviceEvent
 from geofence.events import Output
@@ -16,7 +16,7 @@ from geofence.naming import Names
 from geofence.plan import Plan, covers
 from geofence.routes import Route
 from geofence.rules import Rules
-from geofence.shift import FOREVER_MS, Shift
+from geofence.shift import Shift
 from geofence.telling import Teller
 from geofence.ticks import Ticks
 from geofence.track import Rows
@@ -263,7 +263,9 @@ class Driver:
             if step_ms == end_ms:
                 self._finish(n, outputs)
             else:
-                day.shift.advance(step_ms)
+                waits = bool(day.open) and not day.shift.waiting  # for something to be withdrawn, at any step
+                idle_ms = day.shift.advance(step_ms, step_ms if waits else min(limit_ms, end_ms))
+                day.events_after_ms = max(day.events_after_ms or NEVER_MS, idle_ms)
                 self._tell(day, outputs)
         return FOREVER_MS
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geofence.clock import NEVER_MS
+from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.events import FenceEvent, FenceEventType, Rejection, ServiceTime
 from geofence.evidence import Candidate
 from geofence.fences import Fence, FenceSet
@@ -92,6 +92,10 @@ class Passes:
     def due(self, until_ms: int) -> bool:
         """Whether anything may be told that was not settled by the last telling."""
         return self._wanted and until_ms > self._told_ms
+
+    def due_ms(self) -> int:
+        """The first end of a block by which anything may be told that was not settled by the last telling."""
+        return (self._told_ms // BLOCK_MS + 1) * BLOCK_MS if self._wanted else FOREVER_MS
 
     def tell(self, until_ms: int, after_ms: int) -> list[FenceEvent]:
         """Passes settled by a time up to which all is known, and after another, in the order of time."""

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from geofence.assignment import Assigner
-from geofence.clock import NEVER_MS
+from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.crossing import crossings
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.events import FenceEvent
@@ -22,6 +22,7 @@ from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
 from geofence.passing import APART_MS, BLOCK_MS, Passes
 from geofence.plan import Plan
+from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
 from geofence.rules import Rules
 from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
 from geofence.stays import Stay
@@ -32,7 +33,6 @@ from geofence.walk import Walk
 
 WALK_FIXES: Final = 48
 TRIM: Final = 128  # decoded fixes are let go in portions
-FOREVER_MS: Final = 1 << 60
 
 
 class Shift:
@@ -71,6 +71,11 @@ class Shift:
         """How many of the track's rows have been worked through."""
         return self._decoded.rows_read
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are visits that may yet be told, or told anew."""
+        return self._reporter.due_ms is not None
+
     def next_tick(self) -> int | None:
         """The time up to which the next step works, None when everything is read."""
         due = self._device.certain_after(self.until_ms) if self._device.events else None
@@ -79,8 +84,44 @@ class Shift:
             due = row_ms if due is None else min(due, row_ms)
         return None if due is None else max(self._ticks.of(due), self.until_ms)
 
-    def advance(self, until_ms: int) -> None:
-        """Work through what happened up to a time."""
+    def advance(self, until_ms: int, before_ms: int) -> int:
+        """Work through the step that ends at a time; go on before another while there is nothing to tell.
+
+        Returns up to when all was known in the steps gone by, where no visit waits to be told.
+        """
+        if self._device.events or not self._decoded.final:
+            self._step(until_ms)
+            return NEVER_MS
+        idle_ms, waiting = NEVER_MS, self.waiting
+        while True:
+            ripe = self._ripen(until_ms, before_ms)
+            idle_ms = max(idle_ms, ripe.idle_ms)
+            tick = self.next_tick()
+            if ripe.why & (CLOSES | TELLS) or tick is None or tick >= before_ms:
+                break
+            idle_ms = max(idle_ms, min(self._reporter.told_by_ms(self._now_ms()), self.decided_ms()))
+            until_ms = tick
+        return NEVER_MS if waiting else idle_ms
+
+    def _ripen(self, until_ms: int, before_ms: int) -> Ripe:
+        """Go on as far as compiled code can, and do there what is due beside telling."""
+        due_ms = self._reporter.due_ms
+        waits = Waits(
+            CONTEXT + TRIM,
+            self._reporter.decide_after_ms,
+            FOREVER_MS if due_ms is None else due_ms,
+            self._passes.due_ms(),
+        )
+        ripe = self._decoded.ripen(
+            self._track, self._rules, self._begin, until_ms, before_ms, self._ticks.offset_ms, waits
+        )
+        self._begin, self.until_ms = ripe.begin, max(self.until_ms, ripe.until_ms)
+        if ripe.why & (CLOSES | TRIMS):
+            self._close(at_end=False)
+        return ripe
+
+    def _step(self, until_ms: int) -> None:
+        """Work through what happened up to a time, in one."""
         self.until_ms = max(self.until_ms, until_ms)
         self._decode(self._track.row_after(until_ms))
         self._close(at_end=False)
@@ -92,7 +133,7 @@ class Shift:
         last_event = self._device.certain_by(until_ms)
         due = max(last_row, self._ticks.of(last_event) if last_event <= until_ms else -1)
         if due >= 0:
-            self.advance(due)
+            self._step(due)
 
     def finish(self) -> None:
         """Work through all there is: the day's data ends here."""

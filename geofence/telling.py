@@ -82,7 +82,7 @@ class Teller:
             record.arrived_ms,
             record.departed_ms,
         )
-        outputs.append(replace(record, revision=revision, flags=flags))
+        outputs.append(record if revision == 1 else replace(record, revision=revision, flags=flags))
 
     def _withdraw(self, day: Day, visit_id: str, decided_ms: int, outputs: list[Output]) -> None:
         told = self.told.get(visit_id)

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import decoding
+from geofence import decoding, ripening
 from geofence.decoding import COLUMNS, NOWHERE_DEG
 from geofence.geometry import LocalPlane
+from geofence.ripening import Ripe, Waits
 from geofence.rules import Rules
 
 Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
@@ -17,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 CONTEXT: Final = 160  # believed fixes before a standstill that its description may look at
+ROOM: Final = 128  # rows decoded in one go, where the steps are shorter
 
 
 class Track:
@@ -199,6 +201,40 @@ class Decoded:
         )
         self.rows_read = end
         self.placed = self.placed or self.final > 0
+
+    def ripen(
+        self,
+        track: Track,
+        rules: Rules,
+        begin: int,
+        until_ms: int,
+        before_ms: int,
+        offset_ms: int,
+        waits: Waits,
+    ) -> Ripe:
+        """Decode step by step, which some of the track's rows have been before; see `ripening`."""
+        room = max(track.row_after(until_ms), min(len(track), self.rows_read + ROOM))
+        self._make_room(self.final - 1 + room - self._row_of_final())
+        self.rows_read, self.count, self.final, *ripe = ripening.ripen(
+            np.frombuffer(track.rows),
+            self.rows_read,
+            room,
+            float(self.origin_ms),
+            self.plane.lat,
+            self.plane.lon,
+            self.plane.metres_per_lon,
+            rules.worst_accuracy_m,
+            rules.gps_noise_m,
+            self.final,
+            self._floats,
+            self._small,
+            begin,
+            until_ms,
+            before_ms,
+            offset_ms,
+            waits,
+        )
+        return Ripe(*ripe)
 
     def place(self, plane: LocalPlane) -> None:
         """Choose the plane before any row is read."""

@@ -64,7 +64,7 @@ class Reporter:
 
     def __init__(self, driver_id: str, plan: Plan, rules: Rules, names: Names) -> None:
         self._names = names
-        self._decide_after_ms = round(1000 * rules.decide_after_s)
+        self.decide_after_ms = round(1000 * rules.decide_after_s)
         self._writer = Writer(driver_id, bool(plan), rules)
         self._rejections = Rejections(driver_id, plan, rules)
         self._stays: dict[int, Stay] = {}
@@ -89,8 +89,9 @@ class Reporter:
 
     def told_by_ms(self, now_ms: int) -> int:
         """Visits that ended by then are old enough to be told."""
-        return now_ms - self._decide_after_ms
+        return now_ms - self.decide_after_ms
 
+    @property
     def due_ms(self) -> int | None:
         """The earliest time by which something new can be told; None when nothing waits to be."""
         return self._due_ms if self._stays else None
