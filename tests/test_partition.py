@@ -7,8 +7,9 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geofence.engine import Engine
 from streams.partition import FenceChange, OutOfSequence, Partition, portions
-from streams.state import Counts, DriverState, Positions, Stored
+from streams.state import Counts, DriverState, Positions, Stored, state_records
 from streams.transport import Run
 from tests.counting_engine import CountingEngine
 
@@ -128,6 +129,27 @@ def test_drivers_unchanged_for_long_are_settled_and_let_go() -> None:
     assert {driver: delta.head for driver, delta in states.items()} == {"old": b""}
     assert partition.drivers == 1
     assert partition.let_go_unchanged_since(1_001) == 0
+
+
+def test_nothing_remains_stored_of_a_driver_let_go() -> None:
+    partition = Partition(3, Engine(), Stored())
+    partition.start_at("gps-pings", 0)
+    stored = Stored()
+    for now_ms, pings in ((1_000, ("old", "new")), (9_000, ("new",))):
+        start = partition.positions.inputs["gps-pings"]
+        records = [ping(start + n, driver) for n, driver in enumerate(pings * 700)]
+        partition.take("gps-pings", run(start, start + len(records), *records))
+        store(partition, stored, now_ms)
+    assert set(stored.drivers) == {"old", "new"}
+    assert partition.let_go_unchanged_since(5_000) == 1
+    store(partition, stored, 10_000)
+    assert set(stored.drivers) == {"new"}
+
+
+def store(partition: Partition, stored: Stored, now_ms: int) -> None:
+    changes = partition.changes(now_ms)
+    for key, value in state_records(changes.states, changes.positions):
+        stored.apply(key, value, now_ms)
 
 
 @given(st.lists(st.integers(1, 5), max_size=30), st.integers(1, 7), st.integers(0, 3))

@@ -70,30 +70,14 @@ def test_a_full_disk_stops_the_table_s_intake_and_with_room_again_each_visit_is_
         nothing_differs(deployment, town.pings, tmp_path, *town.files)
         worker.kill()
         worker.wait()
-        disk.free()
         worker = deployment.start_worker(*options, table=True)
         visits = {(v["visit_id"], v["revision"]) for v in deployment.visits().values()}
+        deployment.wait_for(lambda: "The training table cannot be used" in deployment.log(), "a complaint")
+        disk.free()
         deployment.wait_for(lambda: set(held(table)) == visits, "filling the table")
         assert len(held(table)) == len(visits)
         deployment.wait_for(lambda: health(deployment)["status"] == "ok", "recovering")
         assert deployment.stop_worker(worker) == 0
-
-
-def test_a_full_disk_is_waited_out_without_a_restart_too(
-    deployment: Deployment, town: Town, halves: tuple[Path, Path], tmp_path: Path
-) -> None:
-    with small_disk(tmp_path / "disk", megabytes=16) as disk:
-        table = disk.path / "table"
-        disk.fill()
-        deployment.publish(*town.files, "--pings", str(halves[0]))
-        worker = deployment.start_worker("--web-port", "0", "--table", str(table), table=True)
-        deployment.wait_for(lambda: "The training table cannot be used" in deployment.log(), "a complaint")
-        assert "No space left on device" in health(deployment)["problems"]["training table"]
-        disk.free()
-        deployment.wait_until_quiet(len(lines_of(halves[0])))
-        visits = {(v["visit_id"], v["revision"]) for v in deployment.visits().values()}
-        deployment.wait_for(lambda: table.exists() and set(held(table)) == visits, "filling the table")
-        assert worker.poll() is None
 
 
 def test_an_object_store_out_of_reach_is_named_in_one_plain_line(
