@@ -98,7 +98,8 @@ def of_missed_stops(
 
     It lies within `within_m` of the customer's fence, lasts as a service does, falls between
     the stops found before and after in the sequence, and is no other planned stop's: of those only the ones
-    count that lie at their customer's place, learned (`places`) or published. Several share the weight.
+    count that lie at their customer's place, learned (`places`) or published. Where there is none, it may have been
+    served from the standstill of the stop found before or after. Several share the weight.
     """
     of_driver: dict[str, list[ServiceTime]] = defaultdict(list)
     for visit in visits:
@@ -108,7 +109,7 @@ def of_missed_stops(
         driven = of_driver[route.driver_id]
         free = _unclaimed(halts.get(route.driver_id, ()), driven, route, fences, places)
         served = {v.stop_id: v for v in driven if v.route_id == route.route_id and v.stop_id is not None}
-        if not served or not free:
+        if not served:
             continue
         for at, stop in enumerate(route.stops):
             if stop.stop_id in served:
@@ -121,8 +122,24 @@ def of_missed_stops(
                 and h.departed_ms <= to_ms
                 and _away_m(h, stop.customer_id, fences) <= within_m
             ]
+            alone = bool(near)
+            if not alone:
+                beside = _beside(route, at, served, halts.get(route.driver_id, ()))
+                near = [h for h in beside if _away_m(h, stop.customer_id, fences) <= within_m]
             weight = MISSED_WEIGHT / max(1, len(near))
-            found += [_sighting(stop.customer_id, h, weight, alone=True, missed=True) for h in near]
+            found += [_sighting(stop.customer_id, h, weight, alone, missed=True) for h in near]
+    return found
+
+
+def _beside(route: Route, at: int, served: Mapping[str, ServiceTime], halts: Sequence[Halt]) -> list[Halt]:
+    """The standstills of the stops found just before and after: it may have been served from one of them."""
+    before = [served[s.stop_id] for s in route.stops[:at] if s.stop_id in served][-1:]
+    after = [served[s.stop_id] for s in route.stops[at + 1 :] if s.stop_id in served][:1]
+    found: list[Halt] = []
+    for visit in (*before, *after):
+        halt = max(halts, key=lambda h: _overlap_s(h, visit), default=None)
+        if halt is not None and _overlap_s(halt, visit) > 0 and halt not in found:
+            found.append(halt)
     return found
 
 

@@ -179,6 +179,15 @@ def test_a_standstill_out_of_sequence_or_far_away_is_not_the_missed_stop():
     assert len(of_missed_stops(visits, {"d1": halts}, [route], fences, {}, 150)) == 1
 
 
+def test_a_missed_stop_without_a_standstill_of_its_own_may_have_been_served_from_its_neighbours():
+    route, halts, visits = planned_day(0)
+    near = halt(0, 20, 100, door_m=110)
+    visits = [visits[0], visit_at(near, "c", "c0", route.route_id)]
+    fences = FenceSet([fence("a", -500), fence("b", 0), fence("c", 100)])
+    (found,) = of_missed_stops(visits, {"d1": [halts[0], near]}, [route], fences, {}, 150)
+    assert (found.customer_id, found.place, found.weight, found.alone) == ("b", near.park, 0.6, False)
+
+
 def test_a_place_that_is_rather_the_neighbour_s_is_trusted_by_half():
     halts = [halt(day, 10 * n, 80, door_m=80) for day in range(3) for n in (0, 1)]
     visits = [visit_at(h, "c1" if n % 2 else "c2") for n, h in enumerate(halts)]
