@@ -1,9 +1,10 @@
 """When a vehicle came to stand, or left: the moment that explains the fixes about it best, and its bounds.
 
 For every moment the fixes before it should be where a vehicle is that brakes to a halt at its place, and
-those after it at that place, or on the driver's walk from it. The likelihood of each moment gives the best
-estimate (the posterior median) and the bounds (its tails), as in Bayesian change-point analysis (Smith 1975).
-A departure is an arrival with time reversed.
+those after it at that place, or on the driver's walk from it. How hard it brakes is not known: a few rates
+are all tried and weighed. The likelihood of each moment gives the best estimate (the posterior median) and
+the bounds (its tails), as in Bayesian change-point analysis (Smith 1975). A departure is an arrival with time
+reversed.
 """
 
 from math import exp, log, pi, sqrt
@@ -19,8 +20,10 @@ WINDOW_S = 45.0  # fixes so long before and after count
 MOST = 32  # fixes looked at; more are averaged in pairs, threes, ...
 MOMENTS = 8  # looked at between two fixes
 MOMENT_S = 1.5  # apart, or more
-BRAKE_MPS2 = 1.2  # braking to park, and pulling away
-BRAKE_SPREAD = 0.4
+BRAKES_MPS2 = (0.5, 1.0, 2.0)  # braking to park, and pulling away: gently, as usual, hard
+USUAL = 1  # of these
+BRAKE_SPREAD = 0.25  # of the way that is left
+BRAKE_M = 0.5
 WALK_AFTER_S = 6.0  # a driver takes so long to get out of the van, and in
 WALK_MPS = 1.0  # one axis
 WALK_REACH_M = 25.0
@@ -31,55 +34,92 @@ TOLD_S = 4.0  # fixes closer in time than this tell less each
 ASTRAY = 0.03  # share of fixes that noise models do not explain
 ASTRAY_M = 40.0
 TAIL = 0.01
+HOPELESS = 15.0
+LONG_GAP_S = 6.0  # one look tells of the moments in a shorter gap
+LEAST = 1e-12  # density of what fits nothing at all
+NOTHING = 32.0  # exp(-NOTHING) is nothing beside that
+TINY = 1e-200  # products are let go this far, no further
+
+T, X, Y, NOISE_M, SPEED_MPS, MANY = range(6)
+"""Rows of a window: seconds, place, noise, reported speed, how many fixes were averaged."""
+
+WEIGHT, STEP2, TOLD_STILL, TOLD_WALK, AWAY, NOISE2, AT_VAN, ELSEWHERE, OTHERWISE, BEST = range(10)
+"""Rows of what is known of each fix: how much it tells, the variance of a step, density of its speed while
+the driver is at the van and while he may walk; and, for the place being looked at: how far from it, variance,
+density at it and astray; its score for the best moment so far."""
 
 
-@njit(cache=True)
-def _normal2(d2: float, sd: float) -> float:
-    return exp(-0.5 * d2 / (sd * sd)) / (2 * pi * sd * sd)
+@njit(cache=True, error_model="numpy")
+def _normal2(d: float, variance: float) -> float:
+    power = 0.5 * d * d / variance
+    return exp(-power) / (2 * pi * variance) if power < NOTHING else 0.0
 
 
-@njit(cache=True)
-def way_m(seconds: float, speed_mps: float) -> float:
+@njit(cache=True, error_model="numpy")
+def _normal(d: float, sd: float) -> float:
+    power = 0.5 * (d / sd) ** 2
+    return exp(-power) / (sqrt(2 * pi) * sd) if power < NOTHING else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def way_m(seconds: float, speed_mps: float, brake_mps2: float) -> float:
     """Metres from its halt that a vehicle is so many seconds before it."""
-    brake_s = speed_mps / BRAKE_MPS2
+    brake_s = speed_mps / brake_mps2
     if seconds <= brake_s:
-        return 0.5 * BRAKE_MPS2 * seconds * seconds
+        return 0.5 * brake_mps2 * seconds * seconds
     return speed_mps * (seconds - 0.5 * brake_s)
 
 
-@njit(cache=True)
-def _moving(d: float, seconds: float, speed_mps: float, noise_m: float) -> float:
-    """Density of a fix so far from the place where the vehicle will halt in so many seconds."""
-    way = way_m(seconds, speed_mps)
-    sd = sqrt(noise_m * noise_m + (1.0 + BRAKE_SPREAD * way) ** 2)
-    along = exp(-0.5 * ((d - way) / sd) ** 2) / (sqrt(2 * pi) * sd) / (2 * pi * max(d, sd))
-    wide = sqrt(noise_m * noise_m + (5.0 + 0.5 * speed_mps * seconds) ** 2)
-    return 0.75 * along + 0.25 * _normal2(d * d, wide)
+@njit(cache=True, error_model="numpy")
+def _on_the_way(d: float, seconds: float, speed_mps: float, noise2: float, brake_mps2: float) -> float:
+    """Density of a fix so far from where the vehicle, driving there, will halt in so many seconds."""
+    way = way_m(seconds, speed_mps, brake_mps2)
+    sd = sqrt(noise2 + (BRAKE_M + BRAKE_SPREAD * way) ** 2)
+    return _normal(d - way, sd) / (2 * pi * max(d, sd))
 
 
-@njit(cache=True)
-def _standing(d: float, seconds: float, noise_m: float) -> float:
-    """Density of a fix so far from the van's place, so many seconds after it came to stand."""
-    walk = min(WALK_MPS * max(seconds - WALK_AFTER_S, 0.0), WALK_REACH_M)
-    at_van = _normal2(d * d, noise_m)
-    away = _normal2(d * d, sqrt(noise_m * noise_m + walk * walk))
-    near = 0.4 * at_van + 0.6 * away
-    return (1 - ASTRAY) * near + ASTRAY * _normal2(d * d, sqrt(noise_m * noise_m + ASTRAY_M**2))
+@njit(cache=True, error_model="numpy")
+def _anywhere(d: float, seconds: float, speed_mps: float, noise2: float) -> float:
+    """The same when it comes there in some other way."""
+    return _normal2(d, noise2 + (5.0 + 0.5 * speed_mps * seconds) ** 2)
 
 
-@njit(cache=True)
-def _told_speed(speed_mps: float, before: bool, seconds: float, cruise_mps: float) -> float:
-    """Density of a reported speed; 1 where none is."""
+@njit(cache=True, error_model="numpy")
+def _told_driving(speed_mps: float, seconds: float, cruise_mps: float, brake_mps2: float) -> float:
+    """Density of a speed reported so many seconds before the halt; 1 where none is."""
     if speed_mps != speed_mps:
         return 1.0
-    if before:
-        mean = min(BRAKE_MPS2 * seconds, cruise_mps)
-        sd = 0.5 + 0.5 * mean
-        return 0.8 * exp(-0.5 * ((speed_mps - mean) / sd) ** 2) / (sqrt(2 * pi) * sd) + 0.2 / 15.0
-    still = exp(-0.5 * (speed_mps / 0.4) ** 2) / (0.5 * sqrt(2 * pi) * 0.4)
-    sd = 0.4 if seconds < WALK_AFTER_S else 1.2
-    walk = exp(-0.5 * (speed_mps / sd) ** 2) / (0.5 * sqrt(2 * pi) * sd)
-    return 0.5 * still + 0.45 * walk + 0.05 / 15.0
+    mean = min(brake_mps2 * seconds, cruise_mps)
+    return 0.8 * _normal(speed_mps - mean, 0.5 + 0.5 * mean) + 0.2 / 15.0
+
+
+@njit(cache=True, error_model="numpy")
+def _told_standing(speed_mps: float, walk_mps: float) -> float:
+    """Density of a speed reported while the vehicle stands and the driver may walk; 1 where none is."""
+    if speed_mps != speed_mps:
+        return 1.0
+    return _normal(speed_mps, 0.4) + 0.9 * _normal(speed_mps, walk_mps) + 0.05 / 15.0
+
+
+@njit(cache=True, error_model="numpy")
+def _standing(f: Floats, k: int, seconds: float) -> float:
+    """Density of fix k so many seconds after the vehicle came to stand, place and speed."""
+    away: float = f[AT_VAN, k]
+    if seconds > WALK_AFTER_S:
+        walk = min(WALK_MPS * (seconds - WALK_AFTER_S), WALK_REACH_M)
+        away = _normal2(f[AWAY, k], f[NOISE2, k] + walk * walk)
+    told = f[TOLD_STILL, k] if seconds < WALK_AFTER_S else f[TOLD_WALK, k]
+    density: float = ((1 - ASTRAY) * (0.4 * f[AT_VAN, k] + 0.6 * away) + f[ELSEWHERE, k]) * told
+    return density
+
+
+@njit(cache=True, error_model="numpy")
+def _driving(f: Floats, k: int, seconds: float, speed_mps: float, cruise_mps: float, brake: float) -> float:
+    """Density of fix k so many seconds before the vehicle comes to stand, place and speed."""
+    d, noise2 = f[AWAY, k], f[NOISE2, k]
+    p = 0.75 * _on_the_way(d, seconds, cruise_mps, noise2, brake)
+    p += 0.25 * _anywhere(d, seconds, cruise_mps, noise2)
+    return p * _told_driving(speed_mps, seconds, cruise_mps, brake)
 
 
 @njit(cache=True)
@@ -87,7 +127,9 @@ def _window(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats,
     edge: int, begin: int, end: int, direction: int,
 ) -> Any:  # fmt: skip
-    """Fixes about row `edge` in the given direction of time, averaged when many: t, x, y, noise, speed, n."""
+    """Fixes about row `edge` in the given direction of time, averaged when many: t, x, y, noise, speed, n;
+    and which of them row `edge` went into.
+    """
     lo = edge
     while lo != begin and abs(t[lo - direction] - t[edge]) <= WINDOW_S:
         lo -= direction
@@ -116,10 +158,115 @@ def _window(
     for b in range(n):
         for c in range(5):
             out[c, b] /= out[5, b]
-    return out
+    return out, abs(edge - lo) // each
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _known(w: Floats, jitter_m: float) -> Floats:
+    """What is known of each fix of a window whatever the moment, and room for what depends on it."""
+    n = w.shape[1]
+    f = np.empty((10, n))
+    for k in range(n):
+        around = w[T, min(k + 1, n - 1)] - w[T, max(k - 1, 0)]
+        f[WEIGHT, k] = min(1.0, 0.5 * around / TOLD_S)
+        f[STEP2, k] = jitter_m * jitter_m / w[MANY, k]
+        f[TOLD_STILL, k] = _told_standing(w[SPEED_MPS, k], 0.4)
+        f[TOLD_WALK, k] = _told_standing(w[SPEED_MPS, k], 1.2)
+    return f
+
+
+@njit(cache=True, error_model="numpy")
+def _place(w: Floats, m: int) -> Any:
+    """Where the vehicle stands if fix m is the first that stands, and at what time that is seen."""
+    px = py = mid = 0.0
+    k = m
+    while k < w.shape[1] and w[T, k] - w[T, m] <= PLACE_S:
+        px, py, mid = px + w[X, k], py + w[Y, k], mid + w[T, k]
+        k += 1
+    return px / (k - m), py / (k - m), mid / (k - m)
+
+
+@njit(cache=True, error_model="numpy")
+def _seen_from(w: Floats, f: Floats, k: int, px: float, py: float, mid: float) -> None:
+    """Note of fix k how it lies to a place that was seen at a time."""
+    d = sqrt((w[X, k] - px) ** 2 + (w[Y, k] - py) ** 2)
+    drift = 2.0 * w[NOISE_M, k] ** 2 * (1.0 - exp(-abs(w[T, k] - mid) / DRIFT_S))
+    f[AWAY, k] = d
+    f[NOISE2, k] = f[STEP2, k] + drift
+    f[AT_VAN, k] = _normal2(d, f[NOISE2, k])
+    f[ELSEWHERE, k] = ASTRAY * _normal2(d, f[NOISE2, k] + ASTRAY_M**2)
+
+
+@njit(cache=True, error_model="numpy")
+def _look(
+    w: Floats, f: Floats, m: int, at: float, base: float, best: float, cruise: float,
+    px: float, py: float, mid: float, scores: Floats, seen: int,
+) -> Any:  # fmt: skip
+    """Score of a moment before fix m; fixes are looked at from it outwards until there is no hope.
+
+    There is none when the fixes so far explain it much worse than the best moment, as scored in `f[BEST]`.
+    So many fixes to each side are `seen` from its place already; returned anew.
+    """
+    n = w.shape[1]
+    score = base
+    behind = base - best  # as far as was looked, `best` being the base of the best
+    for i in range(max(m, n - m)):
+        for k in (m + i, m - 1 - i):
+            if 0 <= k < n:
+                if i >= seen:
+                    _seen_from(w, f, k, px, py, mid)
+                if k < m:
+                    p = _driving(f, k, at - w[T, k], w[SPEED_MPS, k], cruise, BRAKES_MPS2[USUAL])
+                else:
+                    p = _standing(f, k, w[T, k] - at)
+                scores[k] = f[WEIGHT, k] * log(p + LEAST)
+                score += scores[k]
+                behind += scores[k] - f[BEST, k]
+        if behind < -HOPELESS:
+            return -np.inf, max(seen, i + 1)
+    return score, n
+
+
+@njit(cache=True, error_model="numpy")
+def _closely(w: Floats, f: Floats, m: int, at: float, base: float, cruise: float) -> float:
+    """Score of a moment before fix m, whichever way the vehicle braked."""
+    whole, product = base, 1.0
+    for k in range(m, w.shape[1]):
+        p = _standing(f, k, w[T, k] - at) + LEAST
+        if f[WEIGHT, k] < 1.0:
+            whole += f[WEIGHT, k] * log(p)
+        else:
+            product *= p
+            if product < TINY:
+                whole, product = whole + log(product), 1.0
+    whole += log(product)
+    for k in range(m):
+        f[OTHERWISE, k] = 0.25 * _anywhere(f[AWAY, k], at - w[T, k], cruise, f[NOISE2, k])
+    gently = _braked(w, f, m, at, cruise, BRAKES_MPS2[0])
+    usually = _braked(w, f, m, at, cruise, BRAKES_MPS2[1])
+    hard = _braked(w, f, m, at, cruise, BRAKES_MPS2[2])
+    top = max(gently, usually, hard)
+    return whole + top + log(exp(gently - top) + exp(usually - top) + exp(hard - top))
+
+
+@njit(cache=True, error_model="numpy")
+def _braked(w: Floats, f: Floats, m: int, at: float, cruise: float, brake: float) -> float:
+    """Score of the fixes before fix m, up to a moment."""
+    score, product = 0.0, 1.0
+    for k in range(m):
+        seconds = at - w[T, k]
+        p = f[OTHERWISE, k] + 0.75 * _on_the_way(f[AWAY, k], seconds, cruise, f[NOISE2, k], brake)
+        p = p * _told_driving(w[SPEED_MPS, k], seconds, cruise, brake) + LEAST
+        if f[WEIGHT, k] < 1.0:
+            score += f[WEIGHT, k] * log(p)
+        else:
+            product *= p
+            if product < TINY:
+                score, product = score + log(product), 1.0
+    return score + log(product)
+
+
+@njit(cache=True, error_model="numpy")
 def halt_time(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats,
     edge: int, begin: int, end: int, jitter_m: float, cruise_mps: float,
@@ -132,51 +279,52 @@ def halt_time(
     the standing where known.
     """
     direction = 1 if end >= begin else -1
-    w = _window(t, x, y, noise_m, speed_mps, edge, begin, end, direction)
+    w, middle = _window(t, x, y, noise_m, speed_mps, edge, begin, end, direction)
     n = w.shape[1]
-    wt, wx, wy, wnoise, wspeed, many = w[0], w[1], w[2], w[3], w[4], w[5]
-    moments = np.empty(n * MOMENTS)
-    width = np.empty(n * MOMENTS)
-    scores = np.empty(n * MOMENTS)
+    if n < 2:
+        return t[edge], t[edge], t[edge]
+    f = _known(w, jitter_m)
+    looked, based, best, best_base = np.full(n, -np.inf), np.zeros(n), -np.inf, -np.inf
+    scores = np.empty(n)
+    f[BEST] = -np.inf
+    first = min(max(middle, 1), n - 1)
+    for i in range(2 * n):  # from the edge outwards
+        m = first + ((i + 1) // 2 if i % 2 else -(i // 2))
+        if not 1 <= m < n:
+            continue
+        px, py, mid = _place(w, m)
+        if other_known:
+            apart = sqrt((px - other_x) ** 2 + (py - other_y) ** 2)
+            based[m] = log(_normal2(apart, SAME_PLACE_M**2 + 4.0 * w[NOISE_M, m] ** 2) + 1e-7)
+        gap = w[T, m] - w[T, m - 1]
+        seen = 0
+        looks = 1 if gap <= LONG_GAP_S else 3
+        for s in range(looks):
+            at = w[T, m - 1] + gap * (s + 0.5) / looks
+            score, seen = _look(w, f, m, at, based[m], best_base, cruise_mps, px, py, mid, scores, seen)
+            looked[m] = max(looked[m], score)
+            if score > best:
+                best, best_base = score, based[m]
+                f[BEST] = scores
+    moments, width, weighed = np.empty(n * MOMENTS), np.empty(n * MOMENTS), np.empty(n * MOMENTS)
     count = 0
     for m in range(1, n):
-        px = py = total = 0.0
-        mid = 0.0
-        for k in range(m, n):
-            if k > m and wt[k] - wt[m] > PLACE_S:
-                break
-            px, py, mid, total = px + wx[k], py + wy[k], mid + wt[k], total + 1.0
-        px, py, mid = px / total, py / total, mid / total
-        gap = wt[m] - wt[m - 1]
+        if looked[m] < best - HOPELESS:
+            continue
+        px, py, mid = _place(w, m)
+        for k in range(n):
+            _seen_from(w, f, k, px, py, mid)
+        gap = w[T, m] - w[T, m - 1]
         steps = min(MOMENTS, max(1, round(gap / MOMENT_S)))
-        base = 0.0
-        if other_known:
-            apart = (px - other_x) ** 2 + (py - other_y) ** 2
-            sd = sqrt(SAME_PLACE_M**2 + 4.0 * wnoise[m] ** 2)
-            base = log(_normal2(apart, sd) + 1e-7)
         for s in range(steps):
-            at = wt[m - 1] + gap * (s + 0.5) / steps
-            score = base
-            for k in range(n):
-                d = sqrt((wx[k] - px) ** 2 + (wy[k] - py) ** 2)
-                drift = 2.0 * wnoise[k] ** 2 * (1.0 - exp(-abs(wt[k] - mid) / DRIFT_S))
-                noise = sqrt(jitter_m * jitter_m / many[k] + drift)
-                if k < m:
-                    p = _moving(d, at - wt[k], cruise_mps, noise)
-                    p *= _told_speed(wspeed[k], True, at - wt[k], cruise_mps)
-                else:
-                    p = _standing(d, wt[k] - at, noise)
-                    p *= _told_speed(wspeed[k], False, wt[k] - at, cruise_mps)
-                around = wt[min(k + 1, n - 1)] - wt[max(k - 1, 0)]
-                score += min(1.0, 0.5 * around / TOLD_S) * log(p + 1e-12)
-            moments[count], width[count], scores[count] = at, gap / steps, score
+            at = w[T, m - 1] + gap * (s + 0.5) / steps
+            moments[count], width[count] = at, gap / steps
+            weighed[count] = _closely(w, f, m, at, based[m], cruise_mps)
             count += 1
-    if count == 0:
-        return t[edge], t[edge], t[edge]
-    low, best, high = _quantiles(moments[:count], width[:count], scores[:count])
+    low, best, high = _quantiles(moments[:count], width[:count], weighed[:count])
     for k in range(1, n):  # between two fixes anything may have happened
-        if wt[k - 1] <= best <= wt[k]:
-            low, high = min(low, wt[k - 1]), max(high, wt[k])
+        if w[T, k - 1] <= best <= w[T, k]:
+            low, high = min(low, w[T, k - 1]), max(high, w[T, k])
     if direction > 0:
         return best, low, high
     return -best, -high, -low

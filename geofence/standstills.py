@@ -32,6 +32,7 @@ SEARCH_FIXES = 150  # at most so many are looked at
 RUN_COLUMNS = 19
 HOP_MPS = 2.0  # a van's short move is faster than a walk ...
 HOP_M = 9.0  # ... and leads further than this
+BACK_M = 5.0  # so near where it was the van has come back
 CRUISE_WITHIN_S = 90.0
 CLOSE_S = 90.0  # nothing later than this after a standstill is looked at
 
@@ -185,10 +186,24 @@ def _hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float
         fastest = 0.0
         for m in range(k, end + 1):
             fastest = max(fastest, speed_mps[m]) if speed_mps[m] == speed_mps[m] else np.inf
-        if fastest > HOP_MPS and sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter:
+        far = sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter
+        if fastest > HOP_MPS and far and not _comes_back(x, y, a, k, end, j):
             return k
         k = end
     return j
+
+
+@njit(cache=True)
+def _comes_back(x: Floats, y: Floats, a: int, k: int, end: int, j: int) -> bool:
+    """Whether some rows of end..j are where the van stood (rows from a on) or was left (rows up to k).
+
+    Then the driver walked fast, or the van was moved aside and back: one service all the same.
+    """
+    lx, ly = _mean(x, y, max(end, j - 2), j)
+    for fx, fy in (_mean(x, y, a, min(k, a + 2)), _mean(x, y, max(a, k - 2), k)):
+        if sqrt((lx - fx) ** 2 + (ly - fy) ** 2) < BACK_M:
+            return True
+    return False
 
 
 @njit(cache=True)

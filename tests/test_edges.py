@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence import edges
 from geofence.edges import halt_time, way_m
 
 NAN = float("nan")
@@ -78,7 +79,37 @@ def test_a_reported_speed_tells_when_the_places_are_poor():
     assert seeing[0] == pytest.approx(0.0, abs=2.0)
 
 
+@pytest.mark.parametrize("every_s", [1.0, 4.0, 10.0, 45.0])
+@pytest.mark.parametrize("speed_told", [True, False])
+def test_looking_closely_at_every_moment_finds_the_same(every_s, speed_told):
+    r = np.random.default_rng(8)
+    for seed in range(40):
+        t, x, y = braked(every_s, float(r.random()), float(r.uniform(0.5, 2.5)), 3.0, seed)
+        speed = np.clip(-1.5 * t, 0.0, CRUISE_MPS) + r.normal(0, 0.3, len(t)) if speed_told else None
+        assert found(t, x, y, 3.0, speed) == pytest.approx(brute(t, x, y, 3.0, speed), abs=0.3)
+
+
+def brute(t, x, y, noise_m, speed):
+    """`found`, by every moment there is and every way to brake."""
+    edge, noise = int(np.searchsorted(t, 0.0)), np.full(len(t), noise_m)
+    speed = np.full(len(t), NAN) if speed is None else speed
+    w, _ = edges._window(t, x, y, noise, speed, edge, 0, len(t) - 1, 1)
+    f = edges._known(w, 1.5 * noise_m)
+    looked = []
+    for m in range(1, w.shape[1]):
+        place = edges._place(w, m)
+        for k in range(w.shape[1]):
+            edges._seen_from(w, f, k, *place)
+        gap = w[0, m] - w[0, m - 1]
+        steps = min(edges.MOMENTS, max(1, round(gap / edges.MOMENT_S)))
+        moments = w[0, m - 1] + gap * (np.arange(steps) + 0.5) / steps
+        looked += [(at, gap / steps, edges._closely(w, f, m, at, 0.0, CRUISE_MPS)) for at in moments]
+    low, best, high = edges._quantiles(*np.array(looked).T.copy())
+    k = int(np.searchsorted(w[0], best))
+    return best, min(low, w[0, k - 1]), max(high, w[0, k])
+
+
 def test_the_way_before_a_halt_is_braked_last():
-    assert way_m(0.0, 8.0) == 0.0
-    assert way_m(2.0, 8.0) == pytest.approx(2.4)
-    assert way_m(60.0, 8.0) == pytest.approx(8.0 * (60.0 - 8.0 / 2.4))
+    assert way_m(0.0, 8.0, 1.2) == 0.0
+    assert way_m(2.0, 8.0, 1.2) == pytest.approx(2.4)
+    assert way_m(60.0, 8.0, 1.2) == pytest.approx(8.0 * (60.0 - 8.0 / 2.4))

@@ -188,6 +188,15 @@ def test_a_phone_silent_when_still_shows_the_whole_stay():
     assert (s(visit.arrived_ms), s(visit.departed_ms)) == (about(235), pytest.approx(847, abs=3))
 
 
+def test_a_phone_that_wakes_up_on_driving_off_makes_no_second_stand():
+    """Its first fix after 70 s of silence is 30 m on, the van at 8 m/s: it stood nowhere else."""
+    track = Drawn(noise_m=2).stand(30).drive(2000).stand(130).drive(6000).stand(30)
+    pings = [p for p in track.pings if not 300 < s(p.ts_ms) < 369.5]
+    ((customer, arrived, departed),) = times(visits(pings, [A, circle("next", 2045, 25, 30)]))
+    assert (customer, arrived) == ("a", pytest.approx(235, abs=5))
+    assert departed == pytest.approx(365, abs=8)
+
+
 def test_one_fix_astray_neither_ends_nor_creates_a_stop():
     track = (
         Drawn()
@@ -401,7 +410,9 @@ def test_of_several_fixes_for_one_time_the_best_is_taken():
         for p in track.pings
         if START_MS + 300_000 < p.ts_ms < START_MS + 400_000
     ]
-    assert times(visits([*track.pings, *worse], [A, B])) == [("a", about(265), about(445))]
+    ((customer, arrived, departed),) = times(visits([*track.pings, *worse], [A, B]))
+    assert customer == "a"
+    assert (arrived, departed) == (pytest.approx(265, abs=3), about(445))
 
 
 def test_a_phone_whose_clock_jumps_ahead_holds_nothing_up():
@@ -485,7 +496,7 @@ def test_crossing_of_the_fence_is_kept_beside_standing():
 def test_a_setting_says_what_service_time_starts_with(start, seconds):
     rules = Rules(service_starts_with=start)
     (visit,) = visits(stood(180), [A, B], rules=rules)
-    assert visit.service_time_s == pytest.approx(seconds, abs=0.5)
+    assert visit.service_time_s == pytest.approx(seconds, abs=1.5)
 
 
 def test_the_slow_search_for_a_place_counts_as_service_when_asked():

@@ -115,6 +115,14 @@ def test_a_van_moved_to_the_next_door_stands_twice():
     assert len([s for s in stands(track) if 1990 < s.park[0] < 2070 and s.pings > 10]) == 2
 
 
+@pytest.mark.parametrize("back_mps", [1.5, 4.0])
+def test_a_hurried_walk_or_a_van_moved_aside_that_ends_where_it_began_is_one_stand(back_mps):
+    track = Drawn(every_s=5, noise_m=1.0).stand(30).drive(2000).stand(60).drive(2000, 18, mps=4.5).stand(30)
+    found = longest(track.drive(2000, mps=back_mps).stand(60).drive(5000).stand(20))
+    assert seconds(found)[0] == pytest.approx(235, abs=5)
+    assert seconds(found)[1] >= 235 + 150
+
+
 @given(st.integers(0, 10**6), st.integers(1, 150))
 @settings(deadline=None, max_examples=150)
 def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, begin):
