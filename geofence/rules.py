@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 from geofence.errors import InvalidSetting
@@ -61,5 +62,10 @@ class Rules:
     @property
     def config_hash(self) -> str:
         """Fingerprint of these settings; equal settings have equal ones on every machine."""
-        text = repr(sorted((k, str(v)) for k, v in asdict(self).items()))
-        return blake2b(text.encode(), digest_size=6).hexdigest()
+        return _fingerprint(self)
+
+
+@lru_cache
+def _fingerprint(rules: Rules) -> str:
+    text = repr(sorted((k, str(v)) for k, v in asdict(rules).items()))
+    return blake2b(text.encode(), digest_size=6).hexdigest()
