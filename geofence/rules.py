@@ -67,5 +67,7 @@ class Rules:
 
 @lru_cache
 def _fingerprint(rules: Rules) -> str:
-    text = repr(sorted((k, str(v)) for k, v in asdict(rules).items()))
+    """`20` and `20.0` seconds are equal, and have to read alike."""
+    values = {k: float(v) if type(v) is int else v for k, v in asdict(rules).items()}
+    text = repr(sorted((k, str(v)) for k, v in values.items()))
     return blake2b(text.encode(), digest_size=6).hexdigest()
