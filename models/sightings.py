@@ -98,8 +98,8 @@ def of_missed_stops(
 
     It lies within `within_m` of the customer's fence, lasts as a service does, falls between
     the stops found before and after in the sequence, and is no other planned stop's: of those only the ones
-    count that lie at their customer's place, learned (`places`) or published. Where there is none, it may have been
-    served from the standstill of the stop found before or after. Several share the weight.
+    count that lie at their customer's place, learned (`places`) or published. Where there is none, it may
+    have been served from the standstill of the stop found before or after. Several share the weight.
     """
     of_driver: dict[str, list[ServiceTime]] = defaultdict(list)
     for visit in visits:
