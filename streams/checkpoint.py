@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -19,6 +20,9 @@ from streams.topics import Topics
 TRANSACTION_TIMEOUT_MS: Final = 60_000
 COMMIT_WITHIN_S: Final = 90.0
 """After that a transaction is given up: the broker has aborted it by then, or is not there."""
+
+RETRY_MS: Final = 10
+"""A transaction may begin while the broker still winds up the one before it: it asks to try again then."""
 
 LARGEST_RECORD: Final = 8 * 2**20
 BATCH_BYTES: Final = 256 * 2**10
@@ -76,6 +80,7 @@ class Producer:
             max_request_size=LARGEST_RECORD,
             max_batch_size=BATCH_BYTES,
             compression_type="zstd",
+            retry_backoff_ms=RETRY_MS,
         )
         try:
             await producer.start()
@@ -130,8 +135,7 @@ class _Batches:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._choose = DefaultPartitioner()
-        self._partitions: dict[str, list[int]] = {}
+        self._partitions: dict[str, int] = {}
         self._filling: dict[tuple[str, int], Any] = {}
         self._under_way: list[asyncio.Future[Any]] = []
 
@@ -157,13 +161,25 @@ class _Batches:
 
     async def _partition(self, topic: str, key: bytes | None) -> int:
         if topic not in self._partitions:
-            self._partitions[topic] = sorted(await self._producer.partitions_for(topic))
-        there = self._partitions[topic]
-        return int(self._choose(key, there, there))
+            self._partitions[topic] = len(await self._producer.partitions_for(topic))
+        count = self._partitions[topic]
+        return _any_partition(count) if key is None else _partition_of(key, count)
 
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._filling.pop(place)
         self._under_way.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
+
+
+@lru_cache(maxsize=1 << 17)
+def _partition_of(key: bytes, count: int) -> int:
+    """Which of so many partitions a key belongs to: as every client has it, which takes a while in Python."""
+    there = list(range(count))
+    return int(DefaultPartitioner()(key, there, there))
+
+
+def _any_partition(count: int) -> int:
+    there = list(range(count))
+    return int(DefaultPartitioner()(None, there, there))
 
 
 class Checkpoints:
