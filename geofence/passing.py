@@ -1,6 +1,6 @@
 """Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -33,7 +33,6 @@ class Pass:
 class Stood(NamedTuple):
     """A standing within reach of a customer's fence, or a visit to the customer."""
 
-    customer_id: str
     begin_ms: int
     end_ms: int
     speaks: bool  # it stood in the fence, or served: no way through it is told
@@ -54,8 +53,8 @@ class Passes:
         self._wanted = wanted
         self._latest: dict[tuple[str, int | None], Pass] = {}  # by version of a fence
         self._over: list[Pass] = []
-        self._stood: list[Stood] = []
-        self._settled: list[Stood] = []  # visits that stay as they are
+        self._stood: list[tuple[Standstill, Sequence[Candidate]]] = []
+        self._settled: list[ServiceTime] = []  # visits that stay as they are
         self._served: Sequence[ServiceTime] = ()  # visits that may yet change
         self._told_ms = NEVER_MS
 
@@ -79,14 +78,13 @@ class Passes:
     def stand(self, fix: int, standstill: Standstill, candidates: Sequence[Candidate]) -> None:
         """The vehicle stood up to a believed fix, within reach of these."""
         self._fix = max(self._fix, fix)
-        begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
-        self._stood += [Stood(c.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates]
+        self._stood.append((standstill, candidates))
 
     def serve(self, records: Sequence[ServiceTime], settled: Set[str]) -> None:
         """These are all the visits told that may still change; those `settled` now will not."""
         self._served = records
         if settled:
-            self._settled += [_visit(r) for r in records if r.visit_id in settled]
+            self._settled += [r for r in records if r.visit_id in settled]
             self._served = [r for r in records if r.visit_id not in settled]
 
     def due(self, until_ms: int) -> bool:
@@ -106,12 +104,12 @@ class Passes:
         self._forget(until_ms)
         return told
 
-    def _told(self, ripe: Iterable[Pass], until_ms: int, after_ms: int) -> list[FenceEvent]:
+    def _told(self, ripe: Sequence[Pass], until_ms: int, after_ms: int) -> list[FenceEvent]:
         """Let go of those of these passes that nothing can change any more; what is told of them."""
-        stood = self._stood_by_customer()
+        stood = self._stood_at({way.fence.customer_id for way in ripe})
         told, settled = [], set()
         for way in ripe:
-            settled_ms, silent = _settled_ms(way, stood.get(way.fence.customer_id, ()))
+            settled_ms, silent = _settled_ms(way, stood[way.fence.customer_id])
             if settled_ms > until_ms:
                 continue
             settled.add(id(way))
@@ -143,10 +141,18 @@ class Passes:
             self._over.append(before)
         self._latest[key] = Pass(fence, begin_ms, end_ms)
 
-    def _stood_by_customer(self) -> dict[str, list[Stood]]:
-        found: dict[str, list[Stood]] = {}
-        for stood in (*self._stood, *self._settled, *map(_visit, self._served)):
-            found.setdefault(stood.customer_id, []).append(stood)
+    def _stood_at(self, customers: Collection[str]) -> dict[str, list[Stood]]:
+        """All standings at these customers."""
+        found: dict[str, list[Stood]] = {customer_id: [] for customer_id in customers}
+        for standstill, candidates in self._stood:
+            for c in candidates:
+                at = found.get(c.fence.customer_id)
+                if at is not None:
+                    at.append(Stood(standstill.arrived_ms, standstill.departed_ms, c.outside_m <= 0))
+        for record in (*self._settled, *self._served):
+            at = found.get(record.customer_id)
+            if at is not None:
+                at.append(Stood(record.arrived_ms, record.departed_ms, True))
         return found
 
     def _event(self, way: Pass) -> FenceEvent:
@@ -164,12 +170,8 @@ class Passes:
         """Drop what no pass still to come can be beside."""
         waiting = (way.entered_ms for way in (*self._over, *self._latest.values()))
         oldest_ms = min(waiting, default=until_ms) - APART_MS
-        self._stood = [s for s in self._stood if s.end_ms >= oldest_ms]
-        self._settled = [s for s in self._settled if s.end_ms >= oldest_ms]
-
-
-def _visit(record: ServiceTime) -> Stood:
-    return Stood(record.customer_id, record.arrived_ms, record.departed_ms, True)
+        self._stood = [s for s in self._stood if s[0].departed_ms >= oldest_ms]
+        self._settled = [r for r in self._settled if r.departed_ms >= oldest_ms]
 
 
 def _settled_ms(way: Pass, stood: Sequence[Stood]) -> tuple[int, bool]:

@@ -62,7 +62,7 @@ class Teller:
         return [*outputs, *report.events]
 
     def _revise(self, day: Day, record: ServiceTime, outputs: list[Output]) -> None:
-        digest = blake2b(repr(record).encode(), digest_size=8).digest()
+        digest = blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()
         told = self.told.get(record.visit_id)
         if told is not None and told.digest == digest and not told.retracted:
             told.day = day.serial

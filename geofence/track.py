@@ -1,6 +1,7 @@
 """One working day of one driver's pings in the order of their own time, and the fixes decoded from them."""
 
 from array import array
+from bisect import bisect_left
 from typing import Final
 
 import numpy as np
@@ -69,7 +70,7 @@ class Track:
         self.rows.frombytes(np.ascontiguousarray(rows).tobytes())
 
     def _merge(self, rows: Rows) -> tuple[int, int | None]:
-        at = int(np.searchsorted(self.matrix()[:, 0], rows[:, 0].min(), side="left"))
+        at = bisect_left(range(len(self)), rows[:, 0].min(), key=self.ts_ms)
         tail = self.matrix(at)
         both = np.concatenate([tail, rows])
         age = np.concatenate([np.zeros(len(tail)), np.ones(len(rows))])
@@ -107,6 +108,10 @@ def _median_accuracy_m(rows: Floats, begin: int, end: int) -> float:
 
 def _sorted_once(rows: Rows, age: npt.NDArray[np.float64]) -> tuple[Rows, npt.NDArray[np.float64]]:
     """Rows in a total order, each distinct one once (the oldest copy of equal ones stays)."""
+    order = np.argsort(rows[:, 0], kind="stable")
+    times = rows[order, 0]
+    if bool(np.all(times[1:] > times[:-1])):
+        return rows[order], age[order]
     keys = np.where(np.isnan(rows), -1.0, rows)
     order = np.lexsort((age, keys[:, 4], keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0]))
     keys, rows, age = keys[order], rows[order], age[order]

@@ -162,13 +162,15 @@ class Reporter:
         self, visit: Visit, assigner: Assigner, ids: Sequence[str], furthest: int
     ) -> Sequence[ServiceTime]:
         """The records of a visit: the very same ones while nothing that they depend on has changed."""
-        belief = assigner.belief(max(visit.parts, key=lambda n: self._stays[n].length_ms))
-        depends_on = visit.targets, tuple(visit.parts), visit.changes, ids, belief, furthest
-        made = self._made.get(visit.parts[0])
+        parts = visit.parts
+        longest = parts[0] if len(parts) == 1 else max(parts, key=lambda n: self._stays[n].length_ms)
+        belief = assigner.belief(longest)
+        depends_on = visit.targets, tuple(parts), visit.changes, ids, belief, furthest
+        made = self._made.get(parts[0])
         if made is None or made.depends_on != depends_on:
-            stays = [self._stays[n] for n in visit.parts]
+            stays = [self._stays[n] for n in parts]
             made = _Made(depends_on, self._writer.records(visit, stays, belief, ids, furthest))
-            self._made[visit.parts[0]] = made
+            self._made[parts[0]] = made
         return made.records
 
 
