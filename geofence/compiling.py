@@ -1,8 +1,15 @@
 """Machine code that numba keeps on disk, made anew when anything it was made of has changed."""
 
 import inspect
+from collections.abc import Callable
+from functools import update_wrapper
 from hashlib import blake2b
-from types import ModuleType
+from types import CellType, FunctionType, ModuleType
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def sources(*modules: ModuleType) -> int:
@@ -13,3 +20,21 @@ def sources(*modules: ModuleType) -> int:
     """
     texts = "\x1f".join(inspect.getsource(m) for m in modules)
     return int.from_bytes(blake2b(texts.encode(), digest_size=7).digest())
+
+
+def kernel(*of: ModuleType) -> Callable[[Function], Function]:
+    """`njit(cache=True)` for a function that calls those of other files: stored anew when these change.
+
+    The function that is compiled closes over the fingerprint of their sources, though it does not use it.
+    """
+
+    def stored(function: Function) -> Function:
+        assert isinstance(function, FunctionType)
+        assert function.__closure__ is None
+        code = function.__code__.replace(co_freevars=("of",))
+        fingerprint = (CellType(sources(*of)),)
+        names, defaults = function.__globals__, function.__defaults__
+        closed = FunctionType(code, names, function.__name__, defaults, fingerprint)
+        return cast(Function, njit(cache=True)(update_wrapper(closed, function)))
+
+    return stored

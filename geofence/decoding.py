@@ -1,6 +1,5 @@
 """From rows of a track to believed fixes that stand or drive, in one pass of compiled code."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import cleaning, motion
-from geofence.compiling import sources
+from geofence.compiling import kernel
 from geofence.geometry import METRES_PER_DEGREE
 
 Floats = npt.NDArray[np.float64]
@@ -92,70 +91,61 @@ def _place(floats: Floats, base: int, count: int) -> None:
     floats[Y, base:count] = sy
 
 
-def _made(of: int) -> Callable[..., Any]:
-    """The kernel, whose stored code depends on the sources of what it calls."""
+@kernel(cleaning, motion)
+def extend(
+    track: Floats,
+    end: int,
+    origin_ms: float,
+    lat: float,
+    lon: float,
+    metres_per_lon: float,
+    worst_m: float,
+    noise_m: float,
+    final: int,
+    floats: Floats,
+    small: Bytes,
+) -> Any:
+    """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
 
-    @njit(cache=True)
-    def extend(
-        track: Floats,
-        end: int,
-        origin_ms: float,
-        lat: float,
-        lon: float,
-        metres_per_lon: float,
-        worst_m: float,
-        noise_m: float,
-        final: int,
-        floats: Floats,
-        small: Bytes,
-    ) -> Any:
-        """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
-
-        `track` are all rows one after the other; `floats` and `small` have room for what may come.
-        """
-        _ = of
-        known = final > 0
-        base = max(final - 1, 0)  # a final fix, whose state starts the decoding again
-        base_row = int(floats[ROW, base]) if known else 0
-        first_row = _context(track, base_row) if known else 0
-        trusted = base_row - first_row if known else -1
-        t, x, y, accuracy, speed = _read(track, first_row, end, origin_ms, lat, lon, metres_per_lon)
-        marks = _mark(t, x, y, accuracy, speed, worst_m, trusted)
-        if known:
-            marks[:trusted] = _BEFORE
-            marks[trusted] = _GOOD
-        sure = _sure(t, x, y, marks)
-        start = int(small[STATE, base]) if known else -1
-        kind = small[KIND, base]
-        first = floats[JITTER_M, base] if known else noise_m
-        count = base
-        for k in range(len(marks)):
-            if marks[k] == _GOOD:
-                floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
-                floats[NOISE_M, count] = accuracy[k]
-                floats[SPEED_MPS, count] = speed[k]
-                floats[ROW, count] = first_row + k
-                count += 1
-        if count == base:
-            return count, base
-        _noise(floats, base, count, first)
-        _place(floats, base, count)
-        state, kinds, n_final = _decode(
-            floats[T, base:count],
-            floats[X, base:count],
-            floats[Y, base:count],
-            floats[NOISE_M, base:count],
-            floats[SPEED_MPS, base:count],
-            start,
-            sure,
-        )
-        small[STATE, base:count] = state
-        small[KIND, base:count] = kinds
-        if known:
-            small[KIND, base] = kind
-        return count, base + n_final
-
-    return extend
-
-
-extend: Final = _made(sources(cleaning, motion))
+    `track` are all rows one after the other; `floats` and `small` have room for what may come.
+    """
+    known = final > 0
+    base = max(final - 1, 0)  # a final fix, whose state starts the decoding again
+    base_row = int(floats[ROW, base]) if known else 0
+    first_row = _context(track, base_row) if known else 0
+    trusted = base_row - first_row if known else -1
+    t, x, y, accuracy, speed = _read(track, first_row, end, origin_ms, lat, lon, metres_per_lon)
+    marks = _mark(t, x, y, accuracy, speed, worst_m, trusted)
+    if known:
+        marks[:trusted] = _BEFORE
+        marks[trusted] = _GOOD
+    sure = _sure(t, x, y, marks)
+    start = int(small[STATE, base]) if known else -1
+    kind = small[KIND, base]
+    first = floats[JITTER_M, base] if known else noise_m
+    count = base
+    for k in range(len(marks)):
+        if marks[k] == _GOOD:
+            floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
+            floats[NOISE_M, count] = accuracy[k]
+            floats[SPEED_MPS, count] = speed[k]
+            floats[ROW, count] = first_row + k
+            count += 1
+    if count == base:
+        return count, base
+    _noise(floats, base, count, first)
+    _place(floats, base, count)
+    state, kinds, n_final = _decode(
+        floats[T, base:count],
+        floats[X, base:count],
+        floats[Y, base:count],
+        floats[NOISE_M, base:count],
+        floats[SPEED_MPS, base:count],
+        start,
+        sure,
+    )
+    small[STATE, base:count] = state
+    small[KIND, base:count] = kinds
+    if known:
+        small[KIND, base] = kind
+    return count, base + n_final

@@ -20,11 +20,12 @@ from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
+from geofence.parting import CLOSE_S
 from geofence.passing import APART_MS, BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
 from geofence.rules import Rules
-from geofence.standstills import CLOSE_S, Standstill, find_runs, progress, to_standstill
+from geofence.standstills import Standstill, find_runs, progress, to_standstill
 from geofence.stays import Stay
 from geofence.ticks import Ticks
 from geofence.track import CONTEXT, Decoded, Track

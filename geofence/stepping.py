@@ -1,7 +1,6 @@
 """One step of the search in one call of compiled code: customers near a standstill in, hypotheses out."""
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ from numba import njit
 from geofence import beam as _beam
 from geofence import dwell, evidence, groups, order, walk
 from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand
-from geofence.compiling import sources
+from geofence.compiling import kernel
 from geofence.groups import Near
 from geofence.walk import Walk
 
@@ -51,22 +50,13 @@ def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
     return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]])
 
 
-def _made(of: int) -> Callable[..., Any]:
-    """The kernel, whose stored code depends on the sources of what it calls."""
-
-    @njit(cache=True)
-    def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
-        """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
-        _ = of
-        found, orders, needs = _worthy(beam, near, stand.planned)
-        changes = _weigh(found, needs, near, walk, mean_need)
-        grown = _grow(beam, found, orders, stand, slot)
-        return grown, _used(grown, found, changes, slot)
-
-    return extended
-
-
-extended: Final = _made(sources(_beam, dwell, evidence, groups, order, walk))
+@kernel(_beam, dwell, evidence, groups, order, walk)
+def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
+    """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
+    found, orders, needs = _worthy(beam, near, stand.planned)
+    changes = _weigh(found, needs, near, walk, mean_need)
+    grown = _grow(beam, found, orders, stand, slot)
+    return grown, _used(grown, found, changes, slot)
 
 
 @njit(cache=True)

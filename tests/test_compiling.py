@@ -1,7 +1,7 @@
 """Stored machine code is not older than what it was made of."""
 
 from geofence import cleaning, motion
-from geofence.compiling import sources
+from geofence.compiling import kernel, sources
 from geofence.decoding import extend
 
 
@@ -13,3 +13,13 @@ def test_another_source_text_has_another_fingerprint():
 def test_a_kernel_that_calls_others_files_closes_over_their_fingerprint():
     cells = [c.cell_contents for c in extend.py_func.__closure__ or ()]
     assert cells == [sources(cleaning, motion)]
+
+
+def test_a_kernel_runs_without_compiling_too():
+    """As tests under a debugger do."""
+    assert step(2.0) == step.py_func(2.0) == 5.0
+
+
+@kernel(cleaning)
+def step(x):
+    return 2.0 * x + 1.0

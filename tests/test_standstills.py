@@ -6,17 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.motion import HIDDEN_MOVE, HIDDEN_STOP, STAND
+from geofence.parting import CLOSE_S
 from geofence.rules import Rules
-from geofence.standstills import (
-    BRAKE_MPS2,
-    CLOSE_S,
-    Standstill,
-    find_runs,
-    progress,
-    to_standstill,
-    travel_s,
-)
+from geofence.standstills import Standstill, find_runs, progress, to_standstill
 from geofence.track import Decoded, Track
+from geofence.unseen import BRAKE_MPS2, travel_s
 from tests.tracks import START_MS, Drawn
 
 

@@ -1,0 +1,168 @@
+"""What the rows of one standstill tell: its times, where the van and the driver were, and the evidence."""
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from geofence import edges, rows, unseen
+from geofence.compiling import kernel
+from geofence.edges import halt_time
+from geofence.motion import STAND
+from geofence.rows import step_m
+from geofence.unseen import cruise_mps, hides_move, moved_by
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+CALM_MPS = 0.9  # slower than a walk
+CALM_WITHIN_S = 40.0
+WALK_AWAY_M = 8.0  # so far from the van the driver is at the door
+SEARCH_MPS = 4.2
+SEARCH_REACH_M = 150.0
+SEARCH_FIXES = 150  # at most so many are looked at
+
+
+@kernel(edges, rows, unseen)
+def describe(
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    noise_m: Floats,
+    speed_mps: Floats,
+    states: Bytes,
+    before: int,
+    i: int,
+    j: int,
+    after: int,
+    jitter: float,
+    row: Floats,
+) -> None:
+    """Times, places and evidence of the standing rows i..j."""
+    n = len(t)
+    a = _calm_row(t, x, y, jitter, i, j)
+    b = _calm_row(t, x, y, jitter, j, a)
+    middle = a
+    while middle < b and t[middle] < 0.5 * (t[a] + t[b]):
+        middle += 1
+    known = t[b] - t[a] > 40.0
+    arrive, lo, since = t[a], t[a], t[a]
+    if a > 0 and before == a - 1 and states[before] == STAND and hides_move(t, x, y, before, a):
+        arrive, lo = moved_by(t, x, y, before, a), t[before]
+    elif a > 0:
+        begin = max(before, 0)
+        ox, oy = _mean_until(t, x, y, b, a)
+        cruise = cruise_mps(t, x, y, states, max(i - 1, 0), -1)
+        arrive, lo, since = halt_time(
+            t, x, y, noise_m, speed_mps, a, begin, max(middle, a), jitter, cruise, ox, oy, known
+        )
+    depart, hi, until = t[b], t[b], t[b]
+    if b < n - 1 and after == b + 1 and states[after] == STAND and hides_move(t, x, y, b, after):
+        depart, hi = t[b] + t[after] - moved_by(t, x, y, b, after), t[after]
+    elif b < n - 1:
+        end = min(after, n - 1)
+        ox, oy = _mean_until(t, x, y, a, b)
+        cruise = cruise_mps(t, x, y, states, min(j + 1, n - 1), 1)
+        depart, until, hi = halt_time(
+            t, x, y, noise_m, speed_mps, b, end, min(max(middle - 1, a), b), jitter, cruise, ox, oy, known
+        )
+        if depart < arrive:
+            depart = arrive
+    while a < b and t[a] < arrive:
+        a += 1
+    while b > a and t[b] > depart:
+        b -= 1
+    px, py = _park(t, x, y, a, b)
+    row[0], row[1] = a, b
+    row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, since, until, hi
+    row[8] = _search(t, x, y, a, px, py)
+    row[9], row[10] = px, py
+    row[11], row[12], row[13], row[18] = _door(t, x, y, noise_m, jitter, a, b, px, py)
+    row[14] = _max_gap(t, t[max(a - 1, 0)], t[min(b + 1, n - 1)], a, b)
+    row[15] = 2.0 if b == n - 1 else 0.0
+
+
+@kernel(rows)
+def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: int) -> int:
+    """First row from `begin` towards `end` where a calm step begins: the van has come to rest.
+
+    A driver gets out only after that, so what is faster at the very start (or, going back, at the very end)
+    is still the van. `begin` itself when no step is calm for long.
+    """
+    direction = 1 if end >= begin else -1
+    k = begin
+    while k != end and abs(t[k] - t[begin]) <= CALM_WITHIN_S:
+        dt = abs(t[k + direction] - t[k])
+        if step_m(x, y, k, k + direction) <= CALM_MPS * dt + 1.5 * jitter:
+            return k
+        k += direction
+    return begin
+
+
+@njit(cache=True)
+def _door(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, jitter: float, a: int, b: int, px: float, py: float
+) -> Any:
+    """Where the driver was when away from the van (weighted by time), whether at all, and the noise seen."""
+    sx = sy = weight = rough = 0.0
+    for k in range(a, b + 1):
+        away = sqrt((x[k] - px) ** 2 + (y[k] - py) ** 2)
+        rough += noise_m[k] / (b + 1 - a)
+        if away > WALK_AWAY_M + 1.5 * max(noise_m[k], jitter):
+            w = 0.5 * (t[min(k + 1, b)] - t[max(k - 1, a)])
+            w = min(max(w, 0.1), 60.0)
+            sx, sy, weight = sx + w * x[k], sy + w * y[k], weight + w
+    noise = max(rough, min(jitter, 25.0))
+    if weight < 8.0:
+        return np.mean(x[a : b + 1]), np.mean(y[a : b + 1]), 0.0, noise
+    mx, my = sx / weight, sy / weight
+    return mx, my, 1.0, noise
+
+
+@njit(cache=True)
+def _max_gap(t: Floats, lo: float, hi: float, a: int, b: int) -> float:
+    gap: float = max(t[a] - lo, hi - t[b])
+    for k in range(a, b):
+        gap = max(gap, t[k + 1] - t[k])
+    return gap
+
+
+@njit(cache=True)
+def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
+    """Where the van stands: the mean of the first and the last fixes, when the driver is at it."""
+    sx = sy = 0.0
+    count = 0
+    for k in range(a, b + 1):
+        if t[k] - t[a] <= 15.0 or t[b] - t[k] <= 15.0:
+            sx += x[k]
+            sy += y[k]
+            count += 1
+    return sx / count, sy / count
+
+
+@njit(cache=True)
+def _mean_until(t: Floats, x: Floats, y: Floats, at: int, towards: int) -> Any:
+    """Mean place of the rows within 15 s of row `at`, looking towards another row."""
+    direction = 1 if towards >= at else -1
+    k = at
+    sx, sy, count = x[k], y[k], 1.0
+    while k != towards and abs(t[k + direction] - t[at]) <= 15.0:
+        k += direction
+        sx, sy, count = sx + x[k], sy + y[k], count + 1.0
+    return sx / count, sy / count
+
+
+@kernel(rows)
+def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
+    """Seconds of slow driving near the place just before standing."""
+    k = a
+    while k > 0 and a - k < SEARCH_FIXES:
+        dt = t[k] - t[k - 1]
+        near = sqrt((x[k - 1] - px) ** 2 + (y[k - 1] - py) ** 2) < SEARCH_REACH_M
+        if dt > 20.0 or not near or step_m(x, y, k, k - 1) > SEARCH_MPS * dt:
+            break
+        k -= 1
+    seconds: float = t[a] - t[k]
+    return seconds
