@@ -183,6 +183,11 @@ def as_decided(visits: dict[str, Record]) -> dict[str, Record]:
 
 def replayed(directory: Path, *options: str) -> dict[str, Record]:
     """What `servicetime replay` makes of the same files."""
+    return highest(told(directory, *options))
+
+
+def told(directory: Path, *options: str) -> list[Record]:
+    """Every record that it tells on the way."""
     out = directory / "replayed.jsonl"
     done = subprocess.run(
         [sys.executable, "-m", "streams.cli.main", "replay", *options, "--out", str(out)],
@@ -191,7 +196,7 @@ def replayed(directory: Path, *options: str) -> dict[str, Record]:
         check=False,
     )
     assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
-    return highest(map(json.loads, out.read_text().splitlines()))
+    return [json.loads(line) for line in out.read_text().splitlines()]
 
 
 def lines_of(path: Path) -> list[bytes]:

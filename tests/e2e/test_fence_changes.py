@@ -5,7 +5,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from geofence.times import format_time, parse_time
 from streams.broker import Broker
 from streams.records import decode_fence
 from tests.e2e.conftest import Town
-from tests.e2e.deployment import Deployment, replayed
+from tests.e2e.deployment import Deployment, lines_of, replayed, told
 from tests.e2e.flow import Flow, nothing_differs
 
 Feature = dict[str, Any]
@@ -81,6 +81,40 @@ class Plan:
 def written(path: Path, features: list[Feature]) -> Path:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path
+
+
+def test_fences_and_routes_published_before_pings_are_known_before_these_are_decided(
+    deployment: Deployment, town: Town, tmp_path: Path
+) -> None:
+    for number in range(2):
+        deployment.start_worker("--idle-s", "8")
+        deployment.wait_until_at_work(number)
+    publish_at_once(deployment, town)
+    expected = revisions(told(tmp_path, *town.files, "--pings", str(town.pings)))
+    deployment.wait_for(lambda: len(deployment.records("service-times")) >= len(expected), "all revisions")
+    assert revisions(visit for _, visit in deployment.records("service-times")) == expected
+
+
+def publish_at_once(deployment: Deployment, town: Town) -> None:
+    """Fences and routes, and pings as soon as the broker has those."""
+    fences = [(f["properties"]["fence_id"], f) for f in json.loads(town.fences.read_text())["features"]]
+    routes, pings = ([json.loads(line) for line in lines_of(p)] for p in (town.routes, town.pings))
+    producer = KafkaProducer(bootstrap_servers=deployment.bootstrap, linger_ms=5)
+    before = [
+        *(("geofences", fence_id.encode(), json.dumps(fence).encode()) for fence_id, fence in fences),
+        *(("routes", route["driver_id"].encode(), json.dumps(route).encode()) for route in routes),
+    ]
+    after = [("gps-pings", ping["driver_id"].encode(), json.dumps(ping).encode()) for ping in pings]
+    for messages in (before, after):
+        for topic, key, value in messages:
+            producer.send(deployment.topics.name(topic), value, key)
+        producer.flush()
+    producer.close()
+
+
+def revisions(visits: Iterable[Feature]) -> list[tuple[str, int, str, str]]:
+    """What was told of each visit, each time: a fence that came too late would have led to one more."""
+    return sorted((v["visit_id"], v["revision"], v["status"], v["departed_at"]) for v in visits)
 
 
 def test_fences_that_change_while_pings_flow_hold_from_their_own_times_on(
