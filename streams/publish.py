@@ -26,7 +26,7 @@ BATCH_BYTES: Final = 256 * 2**10
 BATCHES_AHEAD: Final = 16
 """Batches that may be on their way at once."""
 
-TICK_S: Final = 0.1
+TICK_S: Final = 0.02
 """At a real-time pace, pings due within so long are sent together."""
 
 Key = Callable[[Any], str]
@@ -207,7 +207,7 @@ async def _in_time(publisher: Publisher, reads: list[PingsRead], speed: float, s
             await publisher.flush()
             done = upto
         elif done < len(order):
-            await asyncio.sleep(min(TICK_S, max(0.001, due_s[done] - passed_s)))
+            await asyncio.sleep(max(TICK_S, due_s[done] - passed_s))
 
 
 def encoded_pings(batch: PingBatch) -> Iterator[bytes]:
