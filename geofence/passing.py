@@ -1,8 +1,8 @@
 """Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,13 @@ from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.events import FenceEvent, FenceEventType, Rejection, ServiceTime
 from geofence.evidence import Candidate
 from geofence.fences import Fence, FenceSet
+from geofence.standings import APART_MS, Standings, standing, way
 from geofence.standstills import Standstill
-from geofence.sweep import APART_S, cells_along, insides
+from geofence.sweep import cells_along, insides
 from geofence.track import Decoded
 
 Ints = npt.NDArray[np.int64]
 
-APART_MS: Final = round(1000 * APART_S)
 BLOCK_MS: Final = 300_000  # passes are told by blocks of so much of the driver's time, which saves work
 
 
@@ -28,18 +28,6 @@ class Pass:
     fence: Fence
     entered_ms: int
     left_ms: int
-
-
-class Stood(NamedTuple):
-    """A standing within reach of a customer's fence, or a visit to the customer."""
-
-    begin_ms: int
-    end_ms: int
-    speaks: bool  # it stood in the fence, or served: no way through it is told
-
-    def beside(self, way: Pass) -> bool:
-        """Whether it was on that way, or just before or after it."""
-        return max(self.begin_ms - way.left_ms, way.entered_ms - self.end_ms) <= APART_MS
 
 
 class Passes:
@@ -53,8 +41,7 @@ class Passes:
         self._wanted = wanted
         self._latest: dict[tuple[str, int | None], Pass] = {}  # by version of a fence
         self._over: list[Pass] = []
-        self._stood: list[tuple[Standstill, Sequence[Candidate]]] = []
-        self._settled: list[ServiceTime] = []  # visits that stay as they are
+        self._stood = Standings()  # within reach of fences, and visits that stay as they are
         self._served: Sequence[ServiceTime] = ()  # visits that may yet change
         self._told_ms = NEVER_MS
 
@@ -78,13 +65,16 @@ class Passes:
     def stand(self, fix: int, standstill: Standstill, candidates: Sequence[Candidate]) -> None:
         """The vehicle stood up to a believed fix, within reach of these."""
         self._fix = max(self._fix, fix)
-        self._stood.append((standstill, candidates))
+        if not self._wanted:
+            return
+        begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
+        self._stood.add(standing(c.fence.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates)
 
     def serve(self, records: Sequence[ServiceTime], settled: Set[str]) -> None:
         """These are all the visits told that may still change; those `settled` now will not."""
         self._served = records
-        if settled:
-            self._settled += [r for r in records if r.visit_id in settled]
+        if settled and self._wanted:
+            self._stood.add(_visit(r) for r in records if r.visit_id in settled)
             self._served = [r for r in records if r.visit_id not in settled]
 
     def due(self, until_ms: int) -> bool:
@@ -99,24 +89,25 @@ class Passes:
         """Passes settled by a time up to which all is known, and after another, in the order of time."""
         self._told_ms = until_ms
         latest_ms = until_ms - APART_MS
-        ripe = [way for way in (*self._over, *self._latest.values()) if way.left_ms <= latest_ms]
+        ripe = [p for p in (*self._over, *self._latest.values()) if p.left_ms <= latest_ms]
         told = self._told(ripe, until_ms, after_ms) if ripe else []
         self._forget(until_ms)
         return told
 
     def _told(self, ripe: Sequence[Pass], until_ms: int, after_ms: int) -> list[FenceEvent]:
         """Let go of those of these passes that nothing can change any more; what is told of them."""
-        stood = self._stood_at({way.fence.customer_id for way in ripe})
+        ways = [way(p.fence.customer_id, p.entered_ms, p.left_ms) for p in ripe]
         told, settled = [], set()
-        for way in ripe:
-            settled_ms, silent = _settled_ms(way, stood[way.fence.customer_id])
+        judged = self._stood.judge(ways, [_visit(r) for r in self._served])
+        for passed, (settled_ms, silent) in zip(ripe, judged, strict=True):
             if settled_ms > until_ms:
                 continue
-            settled.add(id(way))
-            if settled_ms > after_ms and not silent and self._fences.holds_at(way.fence, way.entered_ms):
-                told.append(self._event(way))
-        self._over = [way for way in self._over if id(way) not in settled]
-        self._latest = {key: way for key, way in self._latest.items() if id(way) not in settled}
+            settled.add(id(passed))
+            holds = self._fences.holds_at(passed.fence, passed.entered_ms)
+            if settled_ms > after_ms and not silent and holds:
+                told.append(self._event(passed))
+        self._over = [p for p in self._over if id(p) not in settled]
+        self._latest = {key: p for key, p in self._latest.items() if id(p) not in settled}
         return sorted(told, key=lambda e: (e.ts_ms, e.fence_id))
 
     def _sweep(self, d: Decoded, driven: Ints) -> None:
@@ -141,44 +132,22 @@ class Passes:
             self._over.append(before)
         self._latest[key] = Pass(fence, begin_ms, end_ms)
 
-    def _stood_at(self, customers: Collection[str]) -> dict[str, list[Stood]]:
-        """All standings at these customers."""
-        found: dict[str, list[Stood]] = {customer_id: [] for customer_id in customers}
-        for standstill, candidates in self._stood:
-            for c in candidates:
-                at = found.get(c.fence.customer_id)
-                if at is not None:
-                    at.append(Stood(standstill.arrived_ms, standstill.departed_ms, c.outside_m <= 0))
-        for record in (*self._settled, *self._served):
-            at = found.get(record.customer_id)
-            if at is not None:
-                at.append(Stood(record.arrived_ms, record.departed_ms, True))
-        return found
-
-    def _event(self, way: Pass) -> FenceEvent:
+    def _event(self, passed: Pass) -> FenceEvent:
         return FenceEvent(
             FenceEventType.REJECTED,
             self._driver_id,
-            way.fence.customer_id,
-            way.fence.fence_id,
-            way.entered_ms,
+            passed.fence.customer_id,
+            passed.fence.fence_id,
+            passed.entered_ms,
             None,
             Rejection.PASS_BY,
         )
 
     def _forget(self, until_ms: int) -> None:
         """Drop what no pass still to come can be beside."""
-        waiting = (way.entered_ms for way in (*self._over, *self._latest.values()))
-        oldest_ms = min(waiting, default=until_ms) - APART_MS
-        self._stood = [s for s in self._stood if s[0].departed_ms >= oldest_ms]
-        self._settled = [r for r in self._settled if r.departed_ms >= oldest_ms]
+        waiting = (p.entered_ms for p in (*self._over, *self._latest.values()))
+        self._stood.forget_before(min(waiting, default=until_ms) - APART_MS)
 
 
-def _settled_ms(way: Pass, stood: Sequence[Stood]) -> tuple[int, bool]:
-    """When nothing can change it any more, and whether a standing at the customer speaks instead of it."""
-    settled_ms, silent = way.left_ms + APART_MS, False
-    for standing in stood:
-        if standing.beside(way):
-            settled_ms = max(settled_ms, standing.end_ms)
-            silent = silent or standing.speaks
-    return settled_ms, silent
+def _visit(record: ServiceTime) -> tuple[int, int, int, int]:
+    return standing(record.customer_id, record.arrived_ms, record.departed_ms, True)

@@ -1,17 +1,15 @@
 """A driver's steps of work in compiled code, up to the first in which there is something to do or to tell."""
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import cleaning, decoding, edges, motion, standstills
+from geofence import cleaning, decoding, motion, parting, standstills, ticks
 from geofence.clock import NEVER_MS
-from geofence.compiling import sources
+from geofence.compiling import kernel
 from geofence.decoding import COLUMNS, KIND, STATE, T
-from geofence.ticks import end_of
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -19,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 NOTHING, CLOSES, TRIMS, TELLS = 0, 1, 2, 4
 """Why the steps ended: a standstill may have closed, fixes can be let go, something may be due to be told."""
 
-_extend, _progress = decoding.extend, standstills.progress
+_extend, _progress, _end_of = decoding.extend, standstills.progress, ticks.end_of
 
 
 class Waits(NamedTuple):
@@ -79,56 +77,47 @@ def _known_ms(t: Floats, begin: int, origin_ms: float, waits: Waits) -> int:
     return min(told_by_ms, _ms(origin_ms, t[begin])) if begin < len(t) else told_by_ms
 
 
-def _made(of: int) -> Callable[..., Any]:
-    """The kernel, whose stored code depends on the sources of what it calls."""
+@kernel(cleaning, decoding, motion, parting, standstills, ticks)
+def ripen(
+    track: Floats,
+    row: int,
+    room: int,
+    origin_ms: float,
+    lat: float,
+    lon: float,
+    metres_per_lon: float,
+    worst_m: float,
+    noise_m: float,
+    final: int,
+    floats: Floats,
+    small: Bytes,
+    begin: int,
+    until_ms: int,
+    before_ms: int,
+    offset_ms: int,
+    waits: Waits,
+) -> Any:
+    """Decode from a row on, step by step: the first ends at `until_ms`, the last before `before_ms`.
 
-    @njit(cache=True)
-    def ripen(
-        track: Floats,
-        row: int,
-        room: int,
-        origin_ms: float,
-        lat: float,
-        lon: float,
-        metres_per_lon: float,
-        worst_m: float,
-        noise_m: float,
-        final: int,
-        floats: Floats,
-        small: Bytes,
-        begin: int,
-        until_ms: int,
-        before_ms: int,
-        offset_ms: int,
-        waits: Waits,
-    ) -> Any:
-        """Decode from a row on, step by step: the first ends at `until_ms`, the last before `before_ms`.
-
-        There is room for the rows up to number `room` (see `decoding.extend`). Returns the row reached, how
-        many fixes are known and final, and the four numbers of `Ripe`.
-        """
-        _ = of
-        rows = len(track) // COLUMNS
-        idle_ms = NEVER_MS
-        row = _row_after(track, row, rows, until_ms)
-        while True:
-            count, final = _extend(
-                track, row, origin_ms, lat, lon, metres_per_lon, worst_m, noise_m, final, floats, small
-            )
-            t = floats[T, :count]
-            closed, begin = _progress(t, small[STATE, :count], small[KIND, :count], begin, final)
-            why = _why(t, begin, closed, origin_ms, waits)
-            if why != NOTHING or row == rows:
-                break
-            next_ms = end_of(int(track[row * COLUMNS]), offset_ms)
-            end = _row_after(track, row, rows, next_ms)
-            if next_ms >= before_ms or end > room:
-                break
-            idle_ms = max(idle_ms, _known_ms(t, begin, origin_ms, waits))
-            row, until_ms = end, next_ms
-        return row, count, final, begin, until_ms, why, idle_ms
-
-    return ripen
-
-
-ripen: Final = _made(sources(cleaning, decoding, edges, motion, standstills))
+    There is room for the rows up to number `room` (see `decoding.extend`). Returns the row reached, how
+    many fixes are known and final, and the four numbers of `Ripe`.
+    """
+    rows = len(track) // COLUMNS
+    idle_ms = NEVER_MS
+    row = _row_after(track, row, rows, until_ms)
+    while True:
+        count, final = _extend(
+            track, row, origin_ms, lat, lon, metres_per_lon, worst_m, noise_m, final, floats, small
+        )
+        t = floats[T, :count]
+        closed, begin = _progress(t, small[STATE, :count], small[KIND, :count], begin, final)
+        why = _why(t, begin, closed, origin_ms, waits)
+        if why != NOTHING or row == rows:
+            break
+        next_ms = _end_of(int(track[row * COLUMNS]), offset_ms)
+        end = _row_after(track, row, rows, next_ms)
+        if next_ms >= before_ms or end > room:
+            break
+        idle_ms = max(idle_ms, _known_ms(t, begin, origin_ms, waits))
+        row, until_ms = end, next_ms
+    return row, count, final, begin, until_ms, why, idle_ms

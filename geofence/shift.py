@@ -21,10 +21,11 @@ from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
 from geofence.parting import CLOSE_S
-from geofence.passing import APART_MS, BLOCK_MS, Passes
+from geofence.passing import BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
 from geofence.rules import Rules
+from geofence.standings import APART_MS
 from geofence.standstills import Standstill, find_runs, progress, to_standstill
 from geofence.stays import Stay
 from geofence.ticks import Ticks

@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 SILENT_S = 120.0  # a step that lasts longer does not tell where the vehicle drove
 APART_S = 60.0  # inside again so soon after: still the same pass
+ROUNDING_M = 1e-6  # discs so near to the box about some steps are looked at too
 MOST_SAMPLES = 100  # half cells that one step may lead through: some 16 km
 
 
@@ -141,13 +142,18 @@ def insides(
     """
     out = np.empty((8, 3), np.float64)
     count = 0
+    west, east = np.min(x[begin : end + 2]) - ROUNDING_M, np.max(x[begin : end + 2]) + ROUNDING_M
+    south, north = np.min(y[begin : end + 2]) - ROUNDING_M, np.max(y[begin : end + 2]) + ROUNDING_M
     for s in range(len(shapes)):
         cx, cy = _wrapped(shapes[s, 1] - lon) * per_lon, (shapes[s, 0] - lat) * per_lat
+        radius_m = shapes[s, 2]
+        if max(west - cx, cx - east, south - cy, cy - north) > radius_m:
+            continue
         own = edges[int(shapes[s, 3]) : int(shapes[s, 4])]
         row = -1
         for k in range(begin, end + 1):
             dt, dx, dy = t[k + 1] - t[k], x[k + 1] - x[k], y[k + 1] - y[k]
-            first, last = _within_disc(x[k] - cx, y[k] - cy, dx, dy, shapes[s, 2])
+            first, last = _within_disc(x[k] - cx, y[k] - cy, dx, dy, radius_m)
             if first > last or _samples(dt, dy / per_lat, dx / per_lon) == 0:
                 continue
             if len(own) > 0:
