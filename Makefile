@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.compiled
 DEMO_ARGS ?=
 
-.PHONY: setup demo test lint unit accuracy places bench learning lock clean help
+.PHONY: setup demo test lint unit endurance accuracy places bench learning lock clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ lint: setup ## Lint, types and import rules alone
 unit: setup ## Tests that need no broker
 	$(BIN)/python -m pytest --ignore tests/e2e
 
+endurance: setup ## Long durability tests: 20 kills, a broker away for 3 minutes twice, 650,000 pings behind, 100,000 drivers
+	KILLS=20 AWAY_S=180 BACKLOG_DAYS=20 STORED_DRIVERS=100000 $(BIN)/python -m pytest --junitxml=endurance.xml \
+		tests/e2e/test_kill.py tests/e2e/test_backlog.py tests/e2e/test_restore.py
+
 accuracy: setup ## Detection quality for every simulated profile and the real data, beside its peers
 	$(BIN)/python -m benchmarks.accuracy $(ARGS)
 
@@ -61,4 +65,4 @@ lock: ## Resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra peers --extra scale --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q -o requirements/all.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info demo-report.html
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info demo-report.html endurance.xml
