@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from geofence.events import DeviceFenceEvent, ServiceTime
 from geofence.fences import FenceSet
@@ -24,9 +24,12 @@ from streams.files import (
     size_of,
     writing,
 )
-from streams.files.opening import STDIN, Advance, is_dataset
+from streams.files.opening import COMPRESSIONS, STDIN, Advance, is_dataset
 from streams.records import DeadLetter
 from streams.tally import Tally, Told, Totals, Wanted
+
+PACKED: Final = 6
+"""Compressed pings take about so many times as much as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,12 @@ class Inputs:
         """Bytes of all ping files, None with stdin or a data set. Raises UnreadableInput."""
         sizes = [None if is_dataset(path) else size_of(path) for path in self.pings]
         return None if None in sizes else sum(filter(None, sizes))
+
+    def text_size(self) -> int | None:
+        """The same, about, of what they hold as plain text."""
+        sizes = [(size_of(path), path.lower().endswith((*COMPRESSIONS, ".parquet"))) for path in self.pings]
+        found = [None if size is None else size * (PACKED if packed else 1) for size, packed in sizes]
+        return None if None in found else sum(filter(None, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +199,7 @@ def _told(
     known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary, advance: Advance | None
 ) -> Iterator[Told]:
     """Everything that is told, batch by batch; bad lines go to `rejects` on the way."""
-    processes = inputs.processes or processes_for(inputs.size())
+    processes = inputs.processes or processes_for(inputs.text_size())
     with crew(processes, known.rules, known.fences, known.routes, wanted) as all_of_them:
         yield from all_of_them.told(_steps(known, inputs, rejects, summary, advance))
         summary.add(all_of_them.totals())

@@ -12,9 +12,10 @@ import pytest
 from geofence.events import DeviceFenceEvent, FenceEventType
 from geofence.fences import FenceSet
 from geofence.rules import Rules
-from streams.crew import crew
+from streams.crew import crew, processes_for
 from streams.files import read_fences, read_pings, read_routes
 from streams.records.pings import select
+from streams.replay import Inputs
 from streams.tally import Wanted
 from tests.e2e.deployment import lines_of
 
@@ -57,6 +58,18 @@ def test_any_number_of_processes_tells_the_same_in_the_same_order(steps):
     assert alone[3].used > 5_000
     assert told(2, steps) == alone
     assert told(3, steps) == alone
+
+
+def test_compressed_files_are_worth_as_many_processes_as_what_they_hold(tmp_path):
+    for name in ("plain.jsonl", "packed.jsonl.gz", "table.parquet"):
+        (tmp_path / name).write_bytes(bytes(4 << 20))
+    few = Inputs((str(tmp_path / "plain.jsonl"),), "f")
+    assert processes_for(few.text_size()) == 1
+    for name in ("packed.jsonl.gz", "table.parquet"):
+        packed = Inputs((str(tmp_path / name),), "f")
+        assert packed.text_size() == 6 * few.text_size()
+        assert processes_for(packed.text_size()) == processes_for(None)
+    assert Inputs(("-", str(tmp_path / "plain.jsonl")), "f").text_size() is None
 
 
 def test_the_command_gives_the_same_bytes_with_two_processes(tmp_path):
