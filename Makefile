@@ -18,14 +18,13 @@ $(STAMP): requirements/all.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -c 'from streams.records.pings import load_scanner; load_scanner()' # compiles the scanner of pings
 	touch $(STAMP)
 
 # Stored machine code knows of changes in its own file only: it is made anew, once for all later runs, when any has changed.
-$(KERNELS): $(STAMP) $(wildcard geofence/*.py)
+$(KERNELS): $(STAMP) $(wildcard geofence/*.py) streams/warm_up.py
 	rm -f geofence/__pycache__/*.nb[ci]
-	$(BIN)/servicetime replay --pings tests/data/goal/pings.jsonl --fences tests/data/goal/fences.geojson \
-		--routes tests/data/goal/routes.jsonl --out - >/dev/null 2>&1
+	@echo Compiling the detection...
+	@$(BIN)/python -c 'from streams.warm_up import warm_up; warm_up()'
 	touch $(KERNELS)
 
 demo: setup ## The main job, end to end, on real recorded input
