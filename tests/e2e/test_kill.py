@@ -17,22 +17,11 @@ from tests.e2e.conftest import Town
 from tests.e2e.deployment import Deployment, lines_of
 from tests.e2e.flow import Flow, nothing_differs
 
-KILLS: Final = int(os.environ.get("KILLS", "3"))
+KILLS: Final = int(os.environ.get("KILLS", "2"))
 SEED: Final = int(os.environ.get("SEED", "1"))
-GOAL = Path(__file__).parents[2] / "simulation" / "data" / "goal"
-FILES = ("--fences", str(GOAL / "fences.geojson"), "--routes", str(GOAL / "routes.jsonl"))
 AWAY_S: Final = float(os.environ.get("AWAY_S", "5"))
-RECORDED: Final = 6_000
+LONG: Final = AWAY_S > 5  # then it goes away twice
 FAILED: Final = 1
-
-
-@pytest.fixture(scope="module")
-def pings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Recorded drivers on one day, all at once: their pings by time."""
-    chosen = [json.loads(line) for line in lines_of(GOAL / "pings.jsonl.gz")[:RECORDED]]
-    path = tmp_path_factory.mktemp("pings") / "pings.jsonl"
-    path.write_text("".join(json.dumps(ping) + "\n" for ping in sorted(chosen, key=lambda p: p["ts"])))
-    return path
 
 
 @pytest.fixture
@@ -79,17 +68,7 @@ def test_workers_that_join_leave_and_die_under_load_change_nothing(
     nothing_differs(deployment, town.pings, tmp_path, *town.files)
 
 
-def test_several_processes_share_the_work_and_end_together(
-    deployment: Deployment, pings: Path, tmp_path: Path
-) -> None:
-    deployment.publish(*FILES, "--pings", str(pings))
-    workers = deployment.start_worker("--concurrency", "2")
-    nothing_differs(deployment, pings, tmp_path, *FILES)
-    assert deployment.log().count("Holds partition") >= 3
-    assert deployment.stop_worker(workers) == 0
-
-
-def test_when_one_of_several_processes_dies_the_rest_stop_and_another_worker_goes_on(
+def test_when_one_of_several_processes_dies_the_rest_stop_and_others_go_on(
     deployment: Deployment, town: Town, tmp_path: Path
 ) -> None:
     deployment.may_end_with.add(FAILED)
@@ -102,9 +81,11 @@ def test_when_one_of_several_processes_dies_the_rest_stop_and_another_worker_goe
     assert group.wait(30) == FAILED
     assert "ended with status -9; the others were stopped" in deployment.log()
     assert flow.goes_on
-    deployment.start_worker()
+    others = deployment.start_worker("--concurrency", "2")
     flow.wait()
     nothing_differs(deployment, town.pings, tmp_path, *town.files)
+    assert deployment.log().count("Holds partition") >= 3
+    assert deployment.stop_worker(others) == 0
 
 
 def _children(pid: int) -> list[int]:
@@ -112,20 +93,21 @@ def _children(pid: int) -> list[int]:
 
 
 @pytest.mark.timeout(300 + 2 * AWAY_S)
-def test_a_broker_that_goes_away_and_returns_twice_loses_nothing_and_needs_no_new_worker(
+def test_a_broker_that_goes_away_and_returns_loses_nothing_and_needs_no_new_worker(
     own_broker: Callable[..., EmbeddedBroker], town: Town, tmp_path: Path
 ) -> None:
     broker = own_broker()
     lines = sorted(lines_of(town.pings), key=lambda line: json.loads(line)["ts"])
-    third = -(-len(lines) // 3)
+    ends: list[Callable[[], None] | None] = [broker.kill, *([broker.stop] if LONG else []), None]
+    share = -(-len(lines) // len(ends))
     with Deployment(broker.bootstrap_servers, tmp_path, partitions=3) as deployment:
         deployment.publish(*town.files)
         worker = deployment.start_worker(table=True)
-        for number, goes in enumerate((broker.kill, broker.stop, None)):
+        for number, goes in enumerate(ends):
             part = tmp_path / f"part-{number}.jsonl"
-            part.write_bytes(b"\n".join(lines[number * third :][:third]) + b"\n")
+            part.write_bytes(b"\n".join(lines[number * share :][:share]) + b"\n")
             deployment.publish("--pings", str(part))
-            deployment.wait_for(lambda: deployment.used() > number * third, "reading pings")  # noqa: B023
+            deployment.wait_for(lambda: deployment.used() > number * share, "reading pings")  # noqa: B023
             if goes is not None:
                 goes()
                 time.sleep(AWAY_S)
