@@ -1,5 +1,7 @@
 """Whom each standstill served."""
 
+from dataclasses import replace
+
 import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
@@ -50,7 +52,7 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
     for n, s in enumerate(stands):
         offered = near(s.park[0]) if candidates is None else candidates
         if offered:
-            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, 1.0), offered)
+            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), offered)
         else:
             found.skip(n)
     return found
@@ -155,6 +157,25 @@ def test_a_place_in_between_leaves_doubt():
     clear, doubtful = (assigned([stand(east, 0, 150)]).belief(0) for east in (0, 15))
     assert clear.shares[0][1] > doubtful.shares[0][1]
     assert len(doubtful.shares) >= 2
+
+
+def test_a_long_silence_may_hide_the_move_to_a_neighbour():
+    """Two services' time: at doors 70 m apart the van would have been seen to move, but for the silence."""
+    route = plan("b", "a", "far", "c")
+    there = [candidate("a", 0), candidate("far", 70)]
+    belief = {}
+    for silent_s in (5.0, 200.0):
+        found = Assigner(Plan([route], START_MS, START_MS + 3_600_000), 20.0)
+        for n, (s, offered) in enumerate(
+            [
+                (stand(500, 0, 150), [candidate("b", 500)]),
+                (replace(stand(0, 400, 300), max_gap_s=silent_s), there),
+                (stand(1000, 900, 150), [candidate("c", 1000)]),
+            ]
+        ):
+            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), offered)
+        belief[silent_s] = found.belief(1).of("far")
+    assert belief[200.0] > belief[5.0] + 0.2
 
 
 def test_decisions_become_final_after_a_window_of_standstills():
