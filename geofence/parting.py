@@ -5,10 +5,11 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from geofence import rows
+from geofence import rows, unseen
 from geofence.compiling import kernel
 from geofence.motion import DRIVE, HIDDEN_MOVE, STAND
 from geofence.rows import mean_place, step_m
+from geofence.unseen import CRUISE_MPS, travel_s
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -109,12 +110,12 @@ def _comes_back(x: Floats, y: Floats, a: int, k: int, end: int, j: int) -> bool:
     return False
 
 
-@kernel(rows)
-def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: int) -> int:
+@kernel(rows, unseen)
+def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int) -> int:
     """Last row before the van was moved unseen within the standing rows a..b; b when it was not.
 
     A driver begins and ends at the van: when the rows end elsewhere than they began, it was moved in between,
-    where the rows fall best into two places.
+    where the rows fall best into two places, and no reported speed speaks against it.
     """
     if t[b] - t[a] < 2 * MOVED_S:
         return b
@@ -127,7 +128,8 @@ def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: i
     bx, by = mean_place(x, y, a, first)
     ex, ey = mean_place(x, y, last, b)
     noise = min(0.5 * (noise_m[a] + noise_m[b]), 12.0)
-    if sqrt((ex - bx) ** 2 + (ey - by) ** 2) <= MOVED_M + 3.0 * noise:
+    way_m = sqrt((ex - bx) ** 2 + (ey - by) ** 2)
+    if way_m <= MOVED_M + 3.0 * noise:
         return b
     n = b + 1 - a
     sums = np.zeros((n + 1, 3))
@@ -140,6 +142,8 @@ def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: i
     for k in range(1, n):
         if t[a + k - 1] - t[a] < MOVED_S or t[b] - t[a + k] < MOVED_S:
             continue
+        if not _may_have_moved(t, speed_mps, a, a + k - 1, b, way_m):
+            continue
         m = n - k
         dx = sums[k, 0] / k - (sums[n, 0] - sums[k, 0]) / m
         dy = sums[k, 1] / k - (sums[n, 1] - sums[k, 1]) / m
@@ -148,3 +152,17 @@ def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, a: int, b: i
             best = between
             at = a + k - 1
     return at
+
+
+@kernel(unseen)
+def _may_have_moved(t: Floats, speed_mps: Floats, a: int, k: int, b: int, way_m: float) -> bool:
+    """Whether the van may have gone so far about the step from row k to the next, within the rows a..b.
+
+    Speed is measured by Doppler shift: where it is reported, a drive shows, unless it fits between two fixes.
+    """
+    if t[k + 1] - t[k] >= 2.0 * travel_s(0.5 * way_m, CRUISE_MPS):
+        return True
+    shown = False
+    for m in range(max(k - 2, a), min(k + 4, b + 1)):
+        shown = shown or not speed_mps[m] <= HOP_MPS  # none reported either
+    return shown

@@ -98,7 +98,7 @@ def find_runs(
         while a <= j:
             b = hop_after(t, x, y, speed_mps, jitter, a, j)
             while True:
-                k = left_for_good(t, x, y, noise_m, a, b)
+                k = left_for_good(t, x, y, noise_m, speed_mps, a, b)
                 if k == b:
                     break
                 b = k

@@ -117,6 +117,15 @@ def test_a_hurried_walk_or_a_van_moved_aside_that_ends_where_it_began_is_one_sta
     assert seconds(found)[1] >= 235 + 150
 
 
+@pytest.mark.parametrize(("speed", "count"), [(True, 1), (False, 2)])
+def test_positions_that_wander_off_for_good_are_no_move_where_no_speed_is_reported_with_it(speed, count):
+    """From one fix to the next all lie 45 m further on, as behind a tall house; the speed stays none."""
+    track = Drawn(every_s=6, noise_m=2.0, speed=speed).stand(30).drive(2000).stand(120)
+    track.at = (2045, 0)
+    track.stand(120).drive(5000)
+    assert len([s for s in stands(track) if 1980 < s.park[0] < 2070 and s.pings > 10]) == count
+
+
 @given(st.integers(0, 10**6), st.integers(1, 150))
 @settings(deadline=None, max_examples=150)
 def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, begin):
