@@ -131,8 +131,10 @@ class Assigner:
 
     def belief(self, number: int) -> Belief:
         """Whom that standstill served, as likely as is known so far."""
-        slot = next((n for n, o in enumerate(self._open) if o.number == number), None)
-        return self._beliefs.get(number, NOBODY) if slot is None else self._weighed(slot)
+        slot = bisect_left(self._open, number, key=_standing)
+        if slot < len(self._open) and self._open[slot].number == number:
+            return self._weighed(slot)
+        return self._beliefs.get(number, NOBODY)
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
@@ -221,6 +223,10 @@ class Assigner:
 
 def _number(decision: Decision) -> int:
     return decision.number
+
+
+def _standing(standing: _Open) -> int:
+    return standing.number
 
 
 def _decision(standing: _Open, gid: int, plan: Plan) -> Decision:

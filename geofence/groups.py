@@ -47,7 +47,7 @@ Ints = npt.NDArray[np.int64]
 GROUP: Final = 5  # customers at most served from one standstill
 NEAREST: Final = 7  # customers looked at for one standstill
 LEADING: Final = 3  # hypotheses that say which customers are worth a look
-WORTH: Final = -12.0  # orders less likely than this are not looked at
+WORTH: Final = -12.0  # what is less likely than this before any fix is seen is not looked at
 SHARED_UNPLANNED: Final = log(0.01)  # one more customer served that no route names
 UNSEEN: Final = 0.25  # chance that a long silence hides a move to the next customer ...
 SEEN_S: Final = 30.0  # ... while one so short hides none ...
@@ -159,17 +159,18 @@ def _identity(near: Near, members: Ints) -> Any:
 
 
 @njit(cache=True)
-def worthy(beam: Beam, near: Near, planned: bool) -> Any:
+def worthy(beam: Beam, near: Near, walk: Walk, planned: bool) -> Any:
     """The groups worth a look, yet without scores; their orders in each hypothesis; needs of all members."""
     whole, members, needs = grouped(near, planned)
     orders = all_orders(beam, Groups(np.empty((0, GROUP_COLUMNS)), whole, members, near.stops), planned)
     kept = np.empty(len(whole), np.int64)
     count = 0
     for g in range(len(whole)):
-        worth = False
+        worth, begin = False, whole[g, G_START]
+        shared = _together(near, members[begin : begin + whole[g, G_SIZE]], walk)
         for h in range(len(beam.whole)):
-            behind = beam.real[h, SCORE] - beam.real[0, SCORE]
-            worth = worth or behind + orders[h, g] > WORTH or beam.whole[h, GROUP_ID] == whole[g, G_ID]
+            likely = beam.real[h, SCORE] - beam.real[0, SCORE] + orders[h, g] + shared
+            worth = worth or likely > WORTH or beam.whole[h, GROUP_ID] == whole[g, G_ID]
         if worth:
             kept[count] = g
             count += 1
@@ -188,15 +189,12 @@ def weigh(groups: Groups, needs: Floats, near: Near, walk: Walk, mean_need: floa
     for g in range(len(groups.whole)):
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         of, real = groups.members[begin : begin + size], groups.real[g]
-        who = of[:, M_CANDIDATE]
-        real[G_PLACE] = np.max(places[who]) + splits[g]
+        real[G_PLACE] = np.max(places[of[:, M_CANDIDATE]]) + splits[g]
         real[G_NEED] = np.sum(needs[begin : begin + size]) / mean_need
-        real[G_NEEDED_S], real[G_SHARED] = 0.0, _together(near, who, walk)
+        real[G_NEEDED_S], real[G_SHARED] = 0.0, _together(near, of, walk)
         for m in range(size):
             at = near.real[of[m, M_CANDIDATE]]
             real[G_NEEDED_S] = max(real[G_NEEDED_S], at[NEEDED_S])
-            if m > 0:
-                real[G_SHARED] += SHARED_UNPLANNED if of[m, M_NUMBER] < 0 else 0.0
         first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
         real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
     return changes
@@ -235,8 +233,9 @@ def _together(near: Near, of: Ints, walk: Walk) -> float:
     silent_s = max(walk.max_gap_s - SEEN_S, 0.0)
     total = 0.0
     for m in range(1, len(of)):
-        a, b = near.real[of[m - 1]], near.real[of[m]]
+        a, b = near.real[of[m - 1, M_CANDIDATE]], near.real[of[m, M_CANDIDATE]]
         dx, dy = a[X] - b[X], a[Y] - b[Y]
         hidden = UNSEEN * (1 - exp(-silent_s / UNSEEN_S)) * exp(-(dx * dx + dy * dy) / UNSEEN_M**2)
         total += log(share_chance(dx, dy, walk.noise_m) + hidden)
+        total += SHARED_UNPLANNED if of[m, M_NUMBER] < 0 else 0.0
     return total

@@ -53,7 +53,7 @@ def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
 @kernel(_beam, dwell, evidence, groups, order, walk)
 def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
     """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
-    found, orders, needs = _worthy(beam, near, stand.planned)
+    found, orders, needs = _worthy(beam, near, walk, stand.planned)
     changes = _weigh(found, needs, near, walk, mean_need)
     grown = _grow(beam, found, orders, stand, slot)
     return grown, _used(grown, found, changes, slot)
