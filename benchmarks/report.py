@@ -9,11 +9,13 @@ GOALS: Final = {
     "kafka": ("bare aiokafka consumer", {"this project's worker": 0.25}),
     "kafka_cpu": ("bare aiokafka consumer", {"this project's worker": 0.25}),
     "replay": ("msgspec decodes the file alone", {"servicetime replay, JSON Lines": 0.15}),
+    "replay_cpu": ("msgspec decodes the file alone", {}),
 }
 TITLES: Final = {
     "kafka": "Through Kafka, one process, 4 partitions, 400 drivers",
     "kafka_cpu": "The same by processor time",
-    "replay": "Files, whole processes (processor time)",
+    "replay": "Files, whole processes on all cores",
+    "replay_cpu": "The same by processor time: files",
     "offline": "Without Kafka, one process (processor time; Tile38: both cores)",
 }
 GROWS: Final = {"fences": "fences", "drivers": "drivers", "batch": "pings a batch"}
