@@ -89,6 +89,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, how):
     process.stdin.write(b"\n".join([*lines_of(GOAL / "pings.jsonl.gz"), b""]) * 3)
     _wait_for(lambda: len(_children(process.pid)) == 2)
     children = _children(process.pid)
+    time.sleep(1.0)  # at work, and waiting for more
     process.send_signal(how)
     process.wait(60)
     _wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
