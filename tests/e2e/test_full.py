@@ -134,7 +134,7 @@ def published(deployment: Deployment, pings: Path) -> "subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=200,
     )
 
 
