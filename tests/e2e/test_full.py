@@ -136,7 +136,7 @@ def published(deployment: Deployment, pings: Path) -> "subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=45,
     )
 
 
