@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from types import TracebackType
@@ -25,6 +26,11 @@ from streams.topics import Topics
 BATCH_BYTES: Final = 256 * 2**10
 BATCHES_AHEAD: Final = 16
 """Batches that may be on their way at once."""
+
+TAKEN_WITHIN_S: Final = 60.0
+"""After that the broker is given up: the producer itself would try for ever, so as to send nothing twice."""
+
+STOPS_WITHIN_S: Final = 10.0
 
 TICK_S: Final = 0.02
 """At a real-time pace, pings due within so long are sent together."""
@@ -94,7 +100,8 @@ class Publisher:
             if kind is None:
                 await self.flush()
         finally:
-            await self._producer.stop()
+            with suppress(TimeoutError):  # it waits for what is on its way, which nobody may take
+                await asyncio.wait_for(self._producer.stop(), STOPS_WITHIN_S)
 
     async def send(self, topic: str, key: str, value: bytes) -> None:
         """Send a message to one of the contract's topics."""
@@ -129,21 +136,28 @@ class Publisher:
     async def _dispatch(self, topic: str, partition: int) -> None:
         batch = self._building.pop((topic, partition))
         name = self._topics.name(topic)
-        self._on_their_way.add(await self._producer.send_batch(batch, name, partition=partition))
+        try:
+            self._on_their_way.add(await self._producer.send_batch(batch, name, partition=partition))
+        except KafkaError as error:
+            raise self._refusal(error) from error
         if len(self._on_their_way) >= BATCHES_AHEAD:
-            done, _ = await asyncio.wait(self._on_their_way, return_when=asyncio.FIRST_COMPLETED)
-            await self._wait_for(done)
+            done, waiting = await asyncio.wait(
+                self._on_their_way, timeout=TAKEN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            await self._wait_for(done or waiting)
 
     async def _wait_for(self, sent: Iterable[Awaitable[Any]]) -> None:
         for future in list(sent):
             try:
-                await future
-            except KafkaError as error:
-                raise Unavailable(
-                    f"the broker at {self._bootstrap} does not take messages: {error}"
-                ) from error
+                await asyncio.wait_for(future, TAKEN_WITHIN_S)
+            except (KafkaError, TimeoutError) as error:
+                raise self._refusal(error) from error
             finally:
                 self._on_their_way.discard(asyncio.ensure_future(future))
+
+    def _refusal(self, error: Exception) -> Unavailable:
+        why = str(error) or f"no answer within {TAKEN_WITHIN_S:.0f} s"
+        return Unavailable(f"the broker at {self._bootstrap} does not take messages: {why}")
 
 
 async def publish_records(publisher: Publisher, kind: Kind, path: str, sent: Sent) -> None:
