@@ -1,6 +1,6 @@
 """From rows of a track to believed fixes that stand or drive, in one pass of compiled code."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,17 @@ _GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
 _SMOOTH_WITHIN_S = cleaning.SMOOTH_WITHIN_S
 
 
+class Frame(NamedTuple):
+    """What all rows of a track are decoded with: origin of time and place, and the rules' noise."""
+
+    origin_ms: float
+    lat: float
+    lon: float
+    metres_per_lon: float
+    worst_m: float
+    noise_m: float
+
+
 @njit(cache=True)
 def _context(track: Floats, base_row: int) -> int:
     """First row that the marks of those after `base_row` depend on."""
@@ -43,17 +54,15 @@ def _context(track: Floats, base_row: int) -> int:
 
 
 @njit(cache=True)
-def _read(
-    track: Floats, first: int, end: int, origin_ms: float, lat: float, lon: float, metres_per_lon: float
-) -> Any:
+def _read(track: Floats, first: int, end: int, frame: Frame) -> Any:
     """Seconds, place in the plane, accuracy (infinite where there is no place), speed of rows first..end."""
     out = np.empty((5, end - first))
     for k in range(end - first):
         at = (first + k) * COLUMNS
         nowhere = abs(track[at + 1]) < NOWHERE_DEG and abs(track[at + 2]) < NOWHERE_DEG
-        out[0, k] = (track[at] - origin_ms) / 1000.0
-        out[1, k] = ((track[at + 2] - lon + 180.0) % 360.0 - 180.0) * metres_per_lon
-        out[2, k] = (track[at + 1] - lat) * METRES_PER_DEGREE
+        out[0, k] = (track[at] - frame.origin_ms) / 1000.0
+        out[1, k] = ((track[at + 2] - frame.lon + 180.0) % 360.0 - 180.0) * frame.metres_per_lon
+        out[2, k] = (track[at + 1] - frame.lat) * METRES_PER_DEGREE
         out[3, k] = np.inf if nowhere else track[at + 3]
         out[4, k] = track[at + 4]
     return out[0], out[1], out[2], out[3], out[4]
@@ -92,19 +101,7 @@ def _place(floats: Floats, base: int, count: int) -> None:
 
 
 @kernel(cleaning, motion)
-def extend(
-    track: Floats,
-    end: int,
-    origin_ms: float,
-    lat: float,
-    lon: float,
-    metres_per_lon: float,
-    worst_m: float,
-    noise_m: float,
-    final: int,
-    floats: Floats,
-    small: Bytes,
-) -> Any:
+def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, small: Bytes) -> Any:
     """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
 
     `track` are all rows one after the other; `floats` and `small` have room for what may come.
@@ -114,15 +111,15 @@ def extend(
     base_row = int(floats[ROW, base]) if known else 0
     first_row = _context(track, base_row) if known else 0
     trusted = base_row - first_row if known else -1
-    t, x, y, accuracy, speed = _read(track, first_row, end, origin_ms, lat, lon, metres_per_lon)
-    marks = _mark(t, x, y, accuracy, speed, worst_m, trusted)
+    t, x, y, accuracy, speed = _read(track, first_row, end, frame)
+    marks = _mark(t, x, y, accuracy, speed, frame.worst_m, trusted)
     if known:
         marks[:trusted] = _BEFORE
         marks[trusted] = _GOOD
     sure = _sure(t, x, y, marks)
     start = int(small[STATE, base]) if known else -1
     kind = small[KIND, base]
-    first = floats[JITTER_M, base] if known else noise_m
+    first = floats[JITTER_M, base] if known else frame.noise_m
     count = base
     for k in range(len(marks)):
         if marks[k] == _GOOD:

@@ -9,7 +9,7 @@ from numba import njit
 from geofence import cleaning, decoding, motion, parting, standstills, ticks
 from geofence.clock import NEVER_MS
 from geofence.compiling import kernel
-from geofence.decoding import COLUMNS, KIND, STATE, T
+from geofence.decoding import COLUMNS, KIND, STATE, Frame, T
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -82,12 +82,7 @@ def ripen(
     track: Floats,
     row: int,
     room: int,
-    origin_ms: float,
-    lat: float,
-    lon: float,
-    metres_per_lon: float,
-    worst_m: float,
-    noise_m: float,
+    frame: Frame,
     final: int,
     floats: Floats,
     small: Bytes,
@@ -106,18 +101,16 @@ def ripen(
     idle_ms = NEVER_MS
     row = _row_after(track, row, rows, until_ms)
     while True:
-        count, final = _extend(
-            track, row, origin_ms, lat, lon, metres_per_lon, worst_m, noise_m, final, floats, small
-        )
+        count, final = _extend(track, row, frame, final, floats, small)
         t = floats[T, :count]
         closed, begin = _progress(t, small[STATE, :count], small[KIND, :count], begin, final)
-        why = _why(t, begin, closed, origin_ms, waits)
+        why = _why(t, begin, closed, frame.origin_ms, waits)
         if why != NOTHING or row == rows:
             break
         next_ms = _end_of(int(track[row * COLUMNS]), offset_ms)
         end = _row_after(track, row, rows, next_ms)
         if next_ms >= before_ms or end > room:
             break
-        idle_ms = max(idle_ms, _known_ms(t, begin, origin_ms, waits))
+        idle_ms = max(idle_ms, _known_ms(t, begin, frame.origin_ms, waits))
         row, until_ms = end, next_ms
     return row, count, final, begin, until_ms, why, idle_ms

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import decoding, ripening
-from geofence.decoding import COLUMNS, NOWHERE_DEG
+from geofence.decoding import COLUMNS, NOWHERE_DEG, Frame
 from geofence.geometry import LocalPlane
 from geofence.ripening import Ripe, Waits
 from geofence.rules import Rules
@@ -194,12 +194,7 @@ class Decoded:
         self.count, self.final = decoding.extend(
             np.frombuffer(track.rows),
             end,
-            float(self.origin_ms),
-            self.plane.lat,
-            self.plane.lon,
-            self.plane.metres_per_lon,
-            rules.worst_accuracy_m,
-            rules.gps_noise_m,
+            self._frame(rules),
             self.final,
             self._floats,
             self._small,
@@ -224,12 +219,7 @@ class Decoded:
             np.frombuffer(track.rows),
             self.rows_read,
             room,
-            float(self.origin_ms),
-            self.plane.lat,
-            self.plane.lon,
-            self.plane.metres_per_lon,
-            rules.worst_accuracy_m,
-            rules.gps_noise_m,
+            self._frame(rules),
             self.final,
             self._floats,
             self._small,
@@ -254,6 +244,12 @@ class Decoded:
         self.final -= fix
         self.count -= fix
         return fix
+
+    def _frame(self, rules: Rules) -> Frame:
+        lat, lon, _, metres_per_lon = self.plane.numbers()
+        return Frame(
+            float(self.origin_ms), lat, lon, metres_per_lon, rules.worst_accuracy_m, rules.gps_noise_m
+        )
 
     def _row_of_final(self) -> int:
         """Number in the track of the last final fix, 0 before there is one."""
