@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from geofence.events import Output, ServiceTime, VisitStatus
-from streams.records import encode
+from streams.files.writing import lines_of
 
 
 class Wanted(NamedTuple):
@@ -64,8 +64,5 @@ class Tally:
         self.records += len(visits)
         self.events += len(outputs) - len(visits)
         events = [o for o in outputs if not isinstance(o, ServiceTime)] if self._wanted.events else []
-        return Told(_lines(visits), _lines(events), visits if self._wanted.rows else ())
-
-
-def _lines(outputs: Sequence[Output]) -> bytes:
-    return b"".join(encode(o) + b"\n" for o in outputs)
+        rows = visits if self._wanted.rows else ()
+        return Told(b"".join(lines_of(visits)), b"".join(lines_of(events)), rows)

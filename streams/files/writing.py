@@ -28,13 +28,18 @@ class Sink(Protocol):
         ...
 
 
+def lines_of(records: Iterable[Any]) -> Iterator[bytes]:
+    """Each record as one line of JSON."""
+    return (encode(record) + b"\n" for record in records)
+
+
 class _Lines:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
     def write(self, records: Iterable[Any]) -> None:
-        for record in records:
-            self._stream.write(encode(record) + b"\n")
+        for line in lines_of(records):  # zstandard's writer knows no writelines
+            self._stream.write(line)
 
     def put(self, lines: bytes) -> None:
         self._stream.write(lines)
