@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
 from geofence.evidence import Candidate, idle_dwell
@@ -66,18 +65,17 @@ class _Open:
     length_ms: int
     found: Sequence[Candidate]
     used: Used
-    decisions: dict[int, Decision] = field(default_factory=dict)  # by group, as they are asked for
-    hundredths: bytes = b""  # how likely each of those found was served, when that was asked last
+    decisions: dict[tuple[int, int], Decision] = field(default_factory=dict)  # as they are asked for
+    hundredths: bytes = b""  # how likely each of those found was served, as far as that was asked
     belief: Belief = NOBODY  # ... and what it says
 
-    def believed(self, hundredths: bytes) -> Belief:
-        """The belief that these chances say, the very same while they stay."""
+    def believe(self, hundredths: bytes) -> None:
+        """These are the chances now; the belief stays the very same while they do."""
         if hundredths != self.hundredths:
             customers = [c.fence.customer_id for c in self.found]
             shares = [(c, n / 100) for c, n in zip(customers, hundredths, strict=False) if n]
             self.hundredths = hundredths
             self.belief = Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
-        return self.belief
 
 
 class Assigner:
@@ -94,8 +92,8 @@ class Assigner:
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
-        self._beliefs: dict[int, Belief] = {}  # about decisions that are final
-        self._hundredths: npt.NDArray[np.uint8] | None = None  # of the beam, when asked for
+        self._standings: dict[int, _Open] = {}  # the open ones, and others whose belief may be asked for
+        self._weighed = True  # the open ones say what the beam believes
         self.final_before = 0
         """Decisions of standstills below this index never change."""
 
@@ -114,9 +112,11 @@ class Assigner:
         self._beam, used = extended(
             self._beam, numbers, walk, self._stand(standstill), len(self._open), self._mean_need
         )
-        self._hundredths = None
+        self._weighed = False
         begin_ms = standstill.arrived_ms
-        self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
+        standing = _Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used)
+        self._open.append(standing)
+        self._standings[index] = standing
         while len(self._open) > WINDOW:
             self._settle_oldest()
         return found
@@ -131,14 +131,17 @@ class Assigner:
 
     def belief(self, number: int) -> Belief:
         """Whom that standstill served, as likely as is known so far."""
-        slot = bisect_left(self._open, number, key=_standing)
-        if slot < len(self._open) and self._open[slot].number == number:
-            return self._weighed(slot)
-        return self._beliefs.get(number, NOBODY)
+        if not self._weighed:
+            chances = believed(self._beam).tobytes()
+            for slot, standing in enumerate(self._open):
+                standing.believe(chances[NEAREST * slot : NEAREST * (slot + 1)])
+            self._weighed = True
+        found = self._standings.get(number)
+        return NOBODY if found is None else found.belief
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
-        self._beliefs.pop(number, None)
+        self._standings.pop(number, None)
 
     def _stand(self, standstill: Standstill) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
@@ -186,10 +189,10 @@ class Assigner:
             self._beam = beam._replace(seen=seen)
 
     def _decided(self, standing: _Open, gid: int, resumes: int) -> Decision:
-        found = standing.decisions.get(gid)
+        found = standing.decisions.get((gid, resumes))
         if found is None:
-            found = standing.decisions[gid] = _decision(standing, gid, self.plan)
-        return found._replace(resumes=True) if resumes else found
+            found = standing.decisions[gid, resumes] = _decision(standing, gid, resumes > 0, self.plan)
+        return found
 
     def _settle_oldest(self) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
@@ -197,15 +200,10 @@ class Assigner:
         gid, resumes = self._beam.past[0, 0].tolist()
         if gid >= 0:
             self._settled.append(self._decided(oldest, gid, resumes))
-        self._beliefs[oldest.number] = self._weighed(0)
-        self._beam, self._hundredths = without_oldest(self._beam), None
+        self._beam, chances = without_oldest(self._beam)
+        oldest.believe(chances.tobytes())
         del self._open[0]
         self.final_before = self._open[0].number if self._open else oldest.number + 1
-
-    def _weighed(self, slot: int) -> Belief:
-        if self._hundredths is None:
-            self._hundredths = believed(self._beam)
-        return self._open[slot].believed(self._hundredths[slot].tobytes())
 
     def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
         """The candidates worth a look."""
@@ -225,12 +223,8 @@ def _number(decision: Decision) -> int:
     return decision.number
 
 
-def _standing(standing: _Open) -> int:
-    return standing.number
-
-
-def _decision(standing: _Open, gid: int, plan: Plan) -> Decision:
-    """What a group of the standing's says, when it is not resumed."""
+def _decision(standing: _Open, gid: int, resumes: bool, plan: Plan) -> Decision:
+    """What a group of the standing's says."""
     used = standing.used
     row = used.whole[:, G_ID].tolist().index(gid)
     begin, size = int(used.whole[row, G_START]), int(used.whole[row, G_SIZE])
@@ -241,7 +235,7 @@ def _decision(standing: _Open, gid: int, plan: Plan) -> Decision:
         targets.append(Target(fence.customer_id, fence.fence_id, planned))
     changes = used.changes[row, : size - 1].tolist()
     times = (Change(*(standing.begin_ms + round(standing.length_ms * f) for f in c)) for c in changes)
-    return Decision(standing.number, tuple(targets), False, tuple(times), standing.length_ms)
+    return Decision(standing.number, tuple(targets), resumes, tuple(times), standing.length_ms)
 
 
 def _need(planned: PlannedStop) -> float:

@@ -1,6 +1,6 @@
 """Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,12 +70,11 @@ class Passes:
         begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
         self._stood.add(standing(c.fence.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates)
 
-    def serve(self, records: Sequence[ServiceTime], settled: Set[str]) -> None:
-        """These are all the visits told that may still change; those `settled` now will not."""
-        self._served = records
+    def serve(self, records: Sequence[ServiceTime], settled: int) -> None:
+        """These are the visits told that could change; so many of the first, now settled, cannot any more."""
         if settled and self._wanted:
-            self._stood.add(_visit(r) for r in records if r.visit_id in settled)
-            self._served = [r for r in records if r.visit_id not in settled]
+            self._stood.add(map(_visit, records[:settled]))
+        self._served = records[settled:]
 
     def due(self, until_ms: int) -> bool:
         """Whether anything may be told that was not settled by the last telling."""

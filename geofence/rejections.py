@@ -1,6 +1,6 @@
 """Customers in whose fence a vehicle stood without a visit coming of it, and why."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
 
 from geofence.events import FenceEvent, FenceEventType, Rejection
@@ -24,13 +24,16 @@ class Rejections:
         self._rules = rules
 
     def of(
-        self, numbers: Iterable[int], stays: Mapping[int, Stay], visits: Iterable[Visit]
+        self, numbers: Sequence[int], stays: Mapping[int, Stay], visits: Iterable[Visit]
     ) -> list[FenceEvent]:
-        """The rejected candidates of the stays with these numbers; others of `stays` may lie beside them."""
+        """The rejected candidates of the stays with these numbers, which ascend.
+
+        Others of `stays` may lie beside them.
+        """
         served: dict[int, set[str]] = {}
         for visit in visits:
-            for part in visit.parts:
-                served.setdefault(part, set()).update(t.customer_id for t in visit.targets)
+            if visit.parts[0] <= numbers[-1] + 1 and visit.parts[-1] >= numbers[0] - 1:
+                served |= {part: {t.customer_id for t in visit.targets} for part in visit.parts}
         return [
             self._event(stays[number], candidate, number in served)
             for number in numbers

@@ -35,8 +35,12 @@ class Visit:
 
     targets: tuple[Target, ...]
     parts: list[int]
-    changes: tuple[Change, ...]  # from each target to the next, during the longest part
-    longest_ms: int
+    longest: Decision  # about the longest part
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """From each target to the next, during the longest part."""
+        return self.longest.changes
 
 
 def group(decisions: Iterable[Decision]) -> list[Visit]:
@@ -45,8 +49,8 @@ def group(decisions: Iterable[Decision]) -> list[Visit]:
     for decision in decisions:
         if decision.resumes and visits:
             visits[-1].parts.append(decision.number)
-            if decision.length_ms > visits[-1].longest_ms:
-                visits[-1].changes, visits[-1].longest_ms = decision.changes, decision.length_ms
+            if decision.length_ms > visits[-1].longest.length_ms:
+                visits[-1].longest = decision
         else:
-            visits.append(Visit(decision.targets, [decision.number], decision.changes, decision.length_ms))
+            visits.append(Visit(decision.targets, [decision.number], decision))
     return visits

@@ -60,8 +60,21 @@ def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_n
 
 
 @njit(cache=True)
-def without_oldest(beam: Beam) -> Beam:
-    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier."""
+def believed(beam: Beam) -> Any:
+    """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
+    weights = np.exp(beam.real[:, SCORE] - beam.real[0, SCORE])
+    chances = np.zeros(beam.belief.shape[1:])
+    for h in range(len(weights)):
+        chances += weights[h] * beam.belief[h]
+    return np.rint(100.0 * chances / weights.sum()).astype(np.uint8)
+
+
+@njit(cache=True)
+def without_oldest(beam: Beam) -> Any:
+    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier.
+
+    And what all believed of the oldest slot, see `believed`.
+    """
     best = beam.past[0, 0]
     rows = np.empty(len(beam.past), np.int64)
     count = 0
@@ -71,17 +84,8 @@ def without_oldest(beam: Beam) -> Beam:
             count += 1
     kept = rows[:count]
     past, belief = beam.past[kept], beam.belief[kept]
-    first, believed = past[:, 0].copy(), belief[:, 0].copy()
+    first, of_first = past[:, 0].copy(), belief[:, 0].copy()
     past[:, :-1], belief[:, :-1] = past[:, 1:].copy(), belief[:, 1:].copy()
-    past[:, -1], belief[:, -1] = first, believed
-    return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
-
-
-@njit(cache=True)
-def believed(beam: Beam) -> Any:
-    """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
-    weights = np.exp(beam.real[:, SCORE] - beam.real[0, SCORE])
-    chances = np.zeros(beam.belief.shape[1:])
-    for h in range(len(weights)):
-        chances += weights[h] * beam.belief[h]
-    return np.rint(100.0 * chances / weights.sum()).astype(np.uint8)
+    past[:, -1], belief[:, -1] = first, of_first
+    left = Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
+    return left, believed(beam)[0]

@@ -56,9 +56,9 @@ class Teller:
             day.open |= now
             for visit_id in sorted(day.open - now - report.waiting):
                 self._withdraw(day, visit_id, decided_ms, outputs)
-            day.open -= report.settled
-            for visit_id in report.settled:
-                self._compared.pop(visit_id, None)
+            for record in report.records[: report.settled]:
+                day.open.discard(record.visit_id)
+                self._compared.pop(record.visit_id, None)
         return [*outputs, *report.events]
 
     def _revise(self, day: Day, record: ServiceTime, outputs: list[Output]) -> None:

@@ -1,10 +1,10 @@
 """From decisions about standstills to visits, and when which of them are told, with their events."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from geofence.assignment import Assigner
+from geofence.assignment import Assigner, Belief
 from geofence.events import FenceEvent, ServiceTime
 from geofence.naming import Names
 from geofence.plan import Plan
@@ -16,47 +16,50 @@ from geofence.stays import Stay, Visit, group
 NEVER_MS: Final = 1 << 62
 
 
-class _Made(NamedTuple):
-    """The records last made of a visit, and all that they depend on beside its stays."""
-
-    depends_on: tuple[object, ...]
-    records: Sequence[ServiceTime]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a shift tells of the time up to `told_by_ms`.
 
-    `waiting` are visits that may have been told earlier and go on: they are told again when they have ended.
-    Unless `looked`, nothing was due since the last report. Visits `settled` are told for the last time.
+    So many of the first records are `settled`: they are told for the last time. `waiting` are visits that may
+    have been told earlier and go on: they are told again when they have ended. Unless `looked`, nothing was
+    due since the last report.
     """
 
     told_by_ms: int
     records: Sequence[ServiceTime] = ()
+    settled: int = 0
     waiting: Set[str] = frozenset()
-    settled: Set[str] = frozenset()
     events: Sequence[FenceEvent] = ()
     looked: bool = False
 
 
-@dataclass(slots=True)
-class _Before:
-    """What the visits up to one say of those after it: how often unplanned customers had theirs, how far."""
+class _Before(NamedTuple):
+    """What some visits say of those after them: how often unplanned customers had theirs, how far."""
 
     unplanned: dict[str, int]
     furthest: int = -1  # highest planned number
 
-    def add(self, visit: Visit) -> None:
-        """One more visit."""
-        for target in visit.targets:
-            if target.planned is None:
-                self.unplanned[target.customer_id] = self.unplanned.get(target.customer_id, 0) + 1
+    def and_(self, visit: Visit) -> "_Before":
+        """With one more visit."""
+        unplanned, furthest = self
+        for customer_id, _, planned in visit.targets:
+            if planned is not None:
+                furthest = max(furthest, planned.number)
             else:
-                self.furthest = max(self.furthest, target.planned.number)
+                unplanned = {**unplanned, customer_id: unplanned.get(customer_id, 0) + 1}
+        return _Before(unplanned, furthest)
 
-    def copy(self) -> "_Before":
-        """The same, to go on from."""
-        return _Before(dict(self.unplanned), self.furthest)
+
+@dataclass(slots=True)
+class _Known:
+    """A visit with all that its records depend on, and those last made of it."""
+
+    visit: Visit
+    stays: Sequence[Stay]
+    ids: Sequence[str]
+    before: _Before
+    until_ms: int
+    belief: Belief | None = None
+    records: Sequence[ServiceTime] = ()
 
 
 class Reporter:
@@ -71,9 +74,9 @@ class Reporter:
         self._count = 0
         self._first_unsettled = 0  # stays before this number belong to settled visits
         self._settled = _Before({})
-        self._visits: list[Visit] | None = None  # of the unsettled stays, None: to be grouped anew
+        self._visits: list[_Known] = []  # of the unsettled stays
+        self._grown = False  # there are stays since these were made
         self._due_ms = 0  # nothing new can be told of an earlier time
-        self._made: dict[int, _Made] = {}  # by the number of the visit's first stay
 
     @property
     def next_number(self) -> int:
@@ -84,7 +87,7 @@ class Reporter:
         """Keep a stay."""
         if stay.candidates:
             self._stays[self._count] = stay
-            self._due_ms, self._visits = 0, None
+            self._due_ms, self._grown = 0, True
         self._count += 1
 
     def told_by_ms(self, now_ms: int) -> int:
@@ -104,74 +107,79 @@ class Reporter:
         told_by_ms = now_ms if all_of_it else self.told_by_ms(now_ms)
         if not self._stays or (told_by_ms < self._due_ms and not all_of_it):
             return Report(told_by_ms, looked=not self._stays)
-        first = self._first_unsettled
-        if self._visits is None:
-            self._visits = group(assigner.decisions(first))
-        visits, before = self._visits, self._settled.copy()
+        if self._grown:
+            self._regroup(assigner)
         records: list[ServiceTime] = []
         events: list[FenceEvent] = []
         waiting: set[str] = set()
-        settled: set[str] = set()
-        for n, visit in enumerate(visits):
-            ids = self._ids(visit, before.unplanned)
-            until_ms = self._stays[visit.parts[-1]].standstill.departed_ms
-            told = all_of_it or until_ms <= told_by_ms
-            if told:
-                made = self._told(visit, assigner, ids, before.furthest)
-                records += made
-                if until_ms > events_after_ms:
-                    events += self._writer.events(made)
-            else:
-                waiting.update(ids)
-            before.add(visit)
-            if told and n + 1 < len(visits) and visits[n + 1].parts[0] < assigner.final_before:
-                self._settled, self._visits = before.copy(), None
-                self._first_unsettled = visits[n + 1].parts[0]
-                settled = {r.visit_id for r in records}
-        stood = self._stood(first, events_after_ms, told_by_ms)
-        if stood:
-            events += self._rejections.of(stood, self._stays, visits)
-        ends = (s.standstill.departed_ms for s in self._stays.values())
-        self._due_ms = min((ms for ms in ends if ms > told_by_ms), default=NEVER_MS)
+        visits, over, settled = self._visits, 0, 0
+        for n, known in enumerate(visits, 1):
+            if known.until_ms > told_by_ms and not all_of_it:
+                waiting.update(known.ids)
+                continue
+            made = self._records(known, assigner)
+            records += made
+            if known.until_ms > events_after_ms:
+                events += self._writer.events(made)
+            if n < len(visits) and visits[n].visit.parts[0] < assigner.final_before:
+                over, settled = n, len(records)
+        events += self._rejected(events_after_ms, told_by_ms)
+        if over:
+            self._settle(over)
         self._forget(assigner)
-        return Report(told_by_ms, records, waiting, settled, sorted(events, key=_in_time), looked=True)
+        return Report(told_by_ms, records, settled, waiting, sorted(events, key=_in_time), looked=True)
 
-    def _stood(self, first: int, after_ms: int, until_ms: int) -> list[int]:
-        """The stays from a number on that ended after one time and by another."""
-        return [
-            number
-            for number, stay in self._stays.items()
-            if number >= first and after_ms < stay.standstill.departed_ms <= until_ms
-        ]
+    def _regroup(self, assigner: Assigner) -> None:
+        """Make the visits anew from the first on that is another one now."""
+        found, visits = group(assigner.decisions(self._first_unsettled)), self._visits
+        same = 0
+        while same < min(len(found), len(visits)) and found[same] == visits[same].visit:
+            same += 1
+        del visits[same:]
+        for visit in found[same:]:
+            before = visits[-1].before.and_(visits[-1].visit) if visits else self._settled
+            stays = [self._stays[n] for n in visit.parts]
+            ids = self._ids(visit, stays[0].standstill.arrived_ms, before)
+            visits.append(_Known(visit, stays, ids, before, stays[-1].standstill.departed_ms))
+        self._grown = False
 
-    def _ids(self, visit: Visit, unplanned: Mapping[str, int]) -> list[str]:
-        first_ms = self._stays[visit.parts[0]].standstill.arrived_ms
-        return [
-            self._names.of(t, first_ms, 0 if t.planned is not None else unplanned.get(t.customer_id, 0))
-            for t in visit.targets
-        ]
+    def _ids(self, visit: Visit, first_ms: int, before: _Before) -> list[str]:
+        ordinals = (before.unplanned.get(t.customer_id, 0) if t.planned is None else 0 for t in visit.targets)
+        return [self._names.of(t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)]
+
+    def _records(self, known: _Known, assigner: Assigner) -> Sequence[ServiceTime]:
+        """The records of a visit: the very same ones while nothing that they depend on has changed."""
+        belief = assigner.belief(known.visit.longest.number)
+        if belief is not known.belief:
+            known.belief = belief
+            known.records = self._writer.records(
+                known.visit, known.stays, belief, known.ids, known.before.furthest
+            )
+        return known.records
+
+    def _rejected(self, after_ms: int, told_by_ms: int) -> list[FenceEvent]:
+        """What the stays tell that ended between two times; and note when the next one is to be told."""
+        stood, due_ms = [], NEVER_MS
+        for number, stay in self._stays.items():
+            departed_ms = stay.standstill.departed_ms
+            if departed_ms > told_by_ms:
+                due_ms = min(due_ms, departed_ms)
+            elif departed_ms > after_ms and number >= self._first_unsettled:
+                stood.append(number)
+        self._due_ms = due_ms
+        return self._rejections.of(stood, self._stays, [k.visit for k in self._visits]) if stood else []
+
+    def _settle(self, visits: int) -> None:
+        """Nothing can change so many of the first visits any more."""
+        self._settled = self._visits[visits].before
+        self._first_unsettled = self._visits[visits].visit.parts[0]
+        del self._visits[:visits]
 
     def _forget(self, assigner: Assigner) -> None:
         gone = min(self._first_unsettled, assigner.final_before)
-        for number in [n for n in self._stays if n < gone]:
+        while self._stays and (number := next(iter(self._stays))) < gone:
             del self._stays[number]
-            self._made.pop(number, None)
             assigner.forget(number)
-
-    def _told(
-        self, visit: Visit, assigner: Assigner, ids: Sequence[str], furthest: int
-    ) -> Sequence[ServiceTime]:
-        """The records of a visit: the very same ones while nothing that they depend on has changed."""
-        parts = visit.parts
-        longest = parts[0] if len(parts) == 1 else max(parts, key=lambda n: self._stays[n].length_ms)
-        belief = assigner.belief(longest)
-        depends_on = visit.targets, tuple(parts), visit.changes, ids, belief, furthest
-        made = self._made.get(parts[0])
-        if made is None or made.depends_on != depends_on:
-            stays = [self._stays[n] for n in parts]
-            made = _Made(depends_on, self._writer.records(visit, stays, belief, ids, furthest))
-            self._made[parts[0]] = made
-        return made.records
 
 
 def _in_time(event: FenceEvent) -> tuple[int, str, str]:
