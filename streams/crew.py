@@ -3,12 +3,13 @@
 import multiprocessing
 import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing.connection import Connection
+from traceback import format_exc
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from geofence.events import DeviceFenceEvent, Output, PingBatch
 from geofence.fences import FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
+from streams.ending import end_at_once, undisturbed
+from streams.errors import Unavailable
 from streams.records.pings import select
 from streams.tally import Tally, Told, Totals, Wanted
 from streams.warm_up import warm_up
@@ -123,16 +126,15 @@ def crew(
         yield Crew([partial(_at_once, share)])
         return
     warm_up()
-    with ExitStack() as stack:
-        pools = [
-            stack.enter_context(
-                ProcessPoolExecutor(
-                    1, multiprocessing.get_context("fork"), _begin, (rules, fences, routes, wanted)
-                )
-            )
-            for _ in range(processes)
-        ]
-        yield Crew([partial(_in_pool, pool) for pool in pools])
+    workers: list[_Worker] = []
+    try:
+        with undisturbed():
+            for _ in range(processes):
+                workers.append(_Worker(workers, (rules, fences, routes, wanted)))
+        yield Crew([worker.ask for worker in workers])
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 def _at_once(share: Share, do: Callable[..., Found], *given: object) -> "Future[Found]":
@@ -141,29 +143,62 @@ def _at_once(share: Share, do: Callable[..., Found], *given: object) -> "Future[
     return done
 
 
-def _in_pool(pool: ProcessPoolExecutor, do: Callable[..., Found], *given: object) -> "Future[Found]":
-    return pool.submit(_in_process, do, *given)
+class _Worker:
+    """A process with a share, begun as a copy of this one; a thread here asks it, one question at a time."""
+
+    def __init__(self, before: "Sequence[_Worker]", given: tuple[object, ...]) -> None:
+        self._end, far = multiprocessing.Pipe()
+        ours = [*(w._end for w in before), self._end]
+        self._asking = ThreadPoolExecutor(1)
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_work, args=(far, ours, given), daemon=True
+        )
+        self._process.start()
+        far.close()
+
+    def ask(self, do: Callable[..., Found], *given: object) -> "Future[Found]":
+        """Have that done with the share."""
+        return self._asking.submit(self._answer, do, given)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._asking.shutdown(cancel_futures=True)
+
+    def _answer(self, do: Callable[..., Found], given: tuple[object, ...]) -> Found:
+        try:
+            self._end.send((do, given))
+            ok, answer = self._end.recv()
+        except (EOFError, OSError) as error:
+            raise Unavailable("a process that detects visits was killed; is memory short?") from error
+        if not ok:
+            raise answer
+        found: Found = answer
+        return found
 
 
-def _begin(*given: object) -> None:
-    """Make the share of a process that has just started, which ends when its parent does."""
-    global _share
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _share = Share(*given)  # type: ignore[arg-type]
+def _work(
+    far: "Connection[Any, Any]", ours: "Iterable[Connection[Any, Any]]", given: tuple[Any, ...]
+) -> None:
+    """Answer questions about a share until whoever asks is gone."""
+    end_at_once()
+    for end in ours:  # of other processes: it would keep them open
+        end.close()
+    share = Share(*given)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            do, of = far.recv()
+            far.send(_tried(do, share, of))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _in_process(do: Callable[..., Found], *given: object) -> Found:
-    return do(_share, *given)
-
-
-_share: Share
+def _tried(do: Callable[..., object], share: Share, of: tuple[object, ...]) -> tuple[bool, object]:
+    """Whether it could be done, and what came of it."""
+    try:
+        return True, do(share, *of)
+    except Exception as error:
+        error.add_note(format_exc())
+        return False, error
 
 
 def _turns(step: Step) -> list[str] | None:

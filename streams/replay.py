@@ -13,6 +13,7 @@ from geofence.fences import FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
 from streams.crew import Step, crew, processes_for
+from streams.ending import end_if_told
 from streams.files import (
     PingsRead,
     Sink,
@@ -213,6 +214,7 @@ def _steps(
     for path in inputs.pings:
         received_ms = _received_ms(path)
         for read in read_pings(path, inputs.driver, advance=advance):
+            end_if_told()
             summary.rejected += len(read.bad)
             rejects.write(_dead_letters(path, received_ms, read))
             if len(read.batch):

@@ -83,15 +83,17 @@ def test_the_command_gives_the_same_bytes_with_two_processes(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_processes_end_with_the_one_that_started_them(tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "after_s"), [(signal.SIGKILL, 1.0), (signal.SIGTERM, 1.0), (signal.SIGTERM, 0.0)]
+)
+def test_processes_end_with_the_one_that_started_them(tmp_path, how, after_s):
     process = _replay(tmp_path, 2, pings="-")
     process.stdin.write(b"\n".join([*lines_of(GOAL / "pings.jsonl.gz"), b""]) * 3)
-    _wait_for(lambda: len(_children(process.pid)) == 2)
+    _wait_for(lambda: len(_children(process.pid)) > (after_s > 0))
+    time.sleep(after_s)  # at work, and waiting for more; or just begun
     children = _children(process.pid)
-    time.sleep(1.0)  # at work, and waiting for more
     process.send_signal(how)
-    process.wait(60)
+    assert process.wait(60) == (-how if how is signal.SIGKILL else 128 + how)
     _wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 

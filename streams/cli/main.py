@@ -1,15 +1,15 @@
 """The `servicetime` command: imports subcommands when they are called, and turns errors into exit codes."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
 from geofence.errors import ServicetimeError
+from streams.ending import end_if_told, end_when_told
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("streams.cli.demo", "Show everything on recorded real drivers and a simulated town."),
@@ -143,6 +143,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
     except Exception as error:
+        end_if_told()  # compiled code makes an error of its own of being told to end
         if debug:
             raise
         return _complain(*_explain(error))
@@ -187,13 +188,8 @@ def _drop_stdout() -> None:
 
 def main() -> None:
     """The console script."""
-    signal.signal(signal.SIGTERM, _terminate)
+    end_when_told()
     sys.exit(run(sys.argv[1:]))
-
-
-def _terminate(number: int, _frame: object) -> NoReturn:
-    """Leave as after an error, so that half-written files and started brokers are cleared away."""
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
+from streams.ending import wait_for
 from streams.errors import UnreadableInput
 
 STDIN: Final = "-"
@@ -23,6 +25,22 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes:
         """That many bytes, fewer only at the end."""
         ...
+
+
+class _Stdin:
+    """What comes on stdin; whoever waits for it can be told to end."""
+
+    def read(self, size: int, /) -> bytes:
+        """That many bytes, fewer only at the end."""
+        stdin, parts = cast(BufferedReader, sys.stdin.buffer), []
+        while size > 0:
+            wait_for(stdin)
+            part = stdin.read1(size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
 
 Advance = Callable[[float], None]
@@ -78,7 +96,7 @@ def opened(path: str) -> Iterator[Source]:
     """The unpacked bytes of a file. Raises UnreadableInput, also for what goes wrong in the block."""
     with complaints(path):
         if path == STDIN:
-            yield Source(file_name(path), sys.stdin.buffer, None)
+            yield Source(file_name(path), _Stdin(), None)
             return
         with Path(path).open("rb") as raw:
             yield Source(file_name(path), _unpacked(path, raw), raw)
