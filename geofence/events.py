@@ -5,6 +5,7 @@ from enum import StrEnum
 from math import nan
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -91,8 +92,7 @@ class DeviceFenceEvent:
     ts_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class FenceEvent:
+class FenceEvent(msgspec.Struct, frozen=True):
     """One record of `geofence-events`."""
 
     type: FenceEventType
@@ -104,16 +104,14 @@ class FenceEvent:
     reason: Rejection | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerUp:
+class RunnerUp(msgspec.Struct, frozen=True):
     """The customer that would have been named instead."""
 
     customer_id: str
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceTime:
+class ServiceTime(msgspec.Struct, frozen=True):
     """One revision of one visit: a record of `service-times`."""
 
     visit_id: str

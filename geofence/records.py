@@ -1,8 +1,9 @@
 """How a visit's records and events are written, from its stays and what is believed of it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from geofence.assignment import Belief, Change
 from geofence.events import FenceEvent, FenceEventType, RunnerUp, ServiceTime, VisitStatus

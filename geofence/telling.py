@@ -1,10 +1,10 @@
 """What was told of a driver's visits, and what to tell anew: revisions and retractions."""
 
 from collections.abc import Set
-from dataclasses import replace
 from hashlib import blake2b
 
 import msgspec
+from msgspec.structs import replace
 
 from geofence.day import Day
 from geofence.events import Output, ServiceTime, VisitStatus

@@ -1,11 +1,12 @@
 """Plays recordings to the engine in many ways, with restarts in between, as the worker would."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
+from msgspec.structs import replace
 
 from geofence.engine import Engine, StateDelta
 from geofence.events import DeviceFenceEvent, Output, PingBatch, ServiceTime, VisitStatus

@@ -1,9 +1,8 @@
 """Entries and exits found on the phone: alone where there are no pings, a help where there are."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from geofence.device import DeviceEvent, DeviceLog, Pair
 from geofence.events import DeviceFenceEvent, FenceEventType, VisitStatus

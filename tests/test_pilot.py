@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ def visit(minute, service_s=300, stop_id="s1", customer_id="c1", driver_id="d1",
         departed_between_ms=(departed_ms, departed_ms), confidence=0.9, runner_up=None, shared_with=(),
         share_method=None, pings=40, max_gap_s=5.0, median_accuracy_m=4.0, flags=(), config_hash="x",
     )  # fmt: skip
-    return replace(made, **more)
+    return msgspec.structs.replace(made, **more)
 
 
 def note(minute, service_s=300, stop_id="s1", customer_id="c1", driver_id="d1"):
@@ -225,15 +226,21 @@ def test_the_truth_decides_between_two_ways_that_differ():
 
 def test_only_the_highest_revision_counts_and_retracted_visits_do_not():
     first = visit(0, 100)
-    records = [first, replace(first, revision=2, service_time_s=300.0), visit(20, stop_id="s2")]
-    gone = replace(records[2], revision=2, status=VisitStatus.RETRACTED)
+    records = [
+        first,
+        msgspec.structs.replace(first, revision=2, service_time_s=300.0),
+        visit(20, stop_id="s2"),
+    ]
+    gone = msgspec.structs.replace(records[2], revision=2, status=VisitStatus.RETRACTED)
     pilot = compare([*records, gone], [note(0), note(20, stop_id="s2")])
     assert [p.service_s for p in pilot.matching.pairs] == [0]
     assert [n.stop_id for n in pilot.matching.missed] == ["s2"]
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_names():
-    visits, notes = ([replace(row, driver_id="<b>x") for row in rows] for rows in a_day())
+    visits, notes = a_day()
+    visits = [msgspec.structs.replace(v, driver_id="<b>x") for v in visits]
+    notes = [replace(n, driver_id="<b>x") for n in notes]
     page = render(compare(visits, notes))
     assert "can replace the manual ones" in page
     assert "<b>x" not in page
