@@ -15,6 +15,7 @@ import numpy as np
 
 from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
 from geofence.evidence import Candidate, idle_dwell
+from geofence.fences import Fence
 from geofence.groups import NEAREST, Near, Target, promises
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
@@ -88,7 +89,7 @@ class Assigner:
         self._needs = needs
         self._mean_need = sum(needs) / len(needs) if needs else 1.0
         self._customers: dict[str, int] = {}  # numbers of all that were looked at
-        self._fences: dict[tuple[str, str], int] = {}
+        self._fences: dict[tuple[str, str], tuple[int, int]] = {}  # numbers of customer and fence
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
@@ -158,26 +159,28 @@ class Assigner:
 
     def _near(self, found: Sequence[Candidate]) -> Near:
         """The candidates as numbers."""
-        real: list[float] = []
-        whole: list[int] = []
+        real, whole = [], []
         stops: list[int] = []
-        for c in found:
-            fence, customer_id = c.fence, c.fence.customer_id
-            real += (*c.middle, c.spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s)
+        for fence, middle, spread_m, *_ in found:
             begin = len(stops)
-            stops += [stop.number for stop in self.plan.of_customer.get(customer_id, ())]
-            whole += (
-                self._customers.setdefault(customer_id, len(self._customers)),
-                self._fences.setdefault((customer_id, fence.fence_id), len(self._fences)),
-                begin,
-                len(stops),
-            )
+            stops += [stop.number for stop in self.plan.of_customer.get(fence.customer_id, ())]
+            real.append((*middle, spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s))
+            whole.append((*self._numbers(fence), begin, len(stops)))
         return Near(
-            np.array(real).reshape(-1, 4),
-            np.array(whole).reshape(-1, 4),
+            np.array(real),
+            np.array(whole),
             np.array(stops, dtype=np.int64),
             np.array([self._needs[n] for n in stops], dtype=np.float64),
         )
+
+    def _numbers(self, fence: Fence) -> tuple[int, int]:
+        """Those of a customer and its fence, the same through the day."""
+        key = fence.customer_id, fence.fence_id
+        numbers = self._fences.get(key)
+        if numbers is None:
+            customer = self._customers.setdefault(fence.customer_id, len(self._customers))
+            numbers = self._fences[key] = customer, len(self._fences)
+        return numbers
 
     def _make_room(self, customers: int) -> None:
         """Have room in the beam for so many customers that were looked at."""

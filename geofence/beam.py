@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 BEAM: Final = 24
-TOO_UNLIKELY: Final = 11.0  # hypotheses so far below the best are dropped
+TOO_UNLIKELY: Final = 8.0  # hypotheses so far below the best are dropped
 
 UNPLANNED: Final = log(0.001)  # a customer that the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned
@@ -108,15 +108,16 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
     for k in order[: 6 * BEAM]:
         if count == BEAM:
             break
+        _follow(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
+        twin = _twin(kept, count, slot)
+        if twin >= 0:
+            _join(kept, twin, beam, old[k], score[k], slot)
+            continue
         _write(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
         kept.real[count, SCORE] = score[k]
         if how[k] > 0:
             kept.real[count, DWELL], kept.real[count, PLACE] = dwell[k], place[k]
-        twin = _twin(kept, count, slot)
-        if twin < 0:
-            count += 1
-        else:
-            _join(kept, twin, count)
+        count += 1
     best = np.argsort(-kept.real[:count, SCORE], kind="mergesort")
     return Beam(
         kept.real[best], kept.whole[best], kept.served[best], kept.seen[best], kept.past[best],
@@ -200,7 +201,7 @@ def all_orders(beam: Beam, groups: Groups, planned: bool) -> Floats:
 @njit(cache=True)
 def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bits) -> float:
     """How likely these are served next, in this order; -inf when one of them has been served already."""
-    served[:] = beam.served[h]
+    _copy(served, beam.served[h])
     last, pending, prior = beam.whole[h, LAST], beam.whole[h, PENDING], 0.0
     start = groups.whole[g, G_START]
     for m in range(start, start + groups.whole[g, G_SIZE]):
@@ -247,40 +248,60 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
 
 
 @njit(cache=True)
-def _write(
+def _follow(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
-    """Write down the hypothesis that comes of one growth."""
-    kept.real[row], kept.whole[row] = beam.real[h], beam.whole[h]
-    kept.served[row], kept.seen[row] = beam.served[h], beam.seen[h]
-    kept.past[row], kept.belief[row] = beam.past[h], beam.belief[h]
+    """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when."""
+    _copy(kept.whole[row], beam.whole[h])
+    _copy(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
-    kept.belief[row, slot, :] = 0.0
     if how == 0:
         return
-    real, whole, start = kept.real[row], kept.whole[row], groups.whole[g, G_START]
+    whole, start = kept.whole[row], groups.whole[g, G_START]
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == 2
-    for m in range(start, start + groups.whole[g, G_SIZE]):
-        kept.belief[row, slot, groups.members[m, M_CANDIDATE]] = 1.0
     whole[UNTIL] = stand.departed_ms
-    real[PARK_X], real[PARK_Y] = stand.park_x, stand.park_y
     if how == 2:
         return
-    real[SERVICES], real[TOTAL], real[SQUARES] = _sums(beam.real[h], beam.whole[h])
-    real[NEED], whole[SIZE], whole[GROUP_ID] = (
-        groups.real[g, G_NEED],
-        groups.whole[g, G_SIZE],
-        groups.whole[g, G_ID],
-    )
-    real[DOOR_X], real[DOOR_Y] = groups.real[g, LAST_X], groups.real[g, LAST_Y]
     whole[SINCE] = stand.arrived_ms
+    whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]
     for m in range(start, start + groups.whole[g, G_SIZE]):
         number = groups.members[m, M_NUMBER]
-        put(kept.seen[row], groups.members[m, M_CUSTOMER])
         if number >= 0:
             whole[PENDING] = jumped(kept.served[row], whole[LAST], number)
             whole[LAST] = number
             put(kept.served[row], number)
+
+
+@njit(cache=True)
+def _write(
+    kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
+) -> None:
+    """Write down the rest of it."""
+    _copy(kept.real[row], beam.real[h])
+    _copy(kept.seen[row], beam.seen[h])
+    for k in range(beam.past.shape[1]):
+        if k != slot:
+            _copy(kept.past[row, k], beam.past[h, k])
+        _copy(kept.belief[row, k], beam.belief[h, k])
+    kept.belief[row, slot, :] = 0.0
+    if how == 0:
+        return
+    real, start = kept.real[row], groups.whole[g, G_START]
+    real[PARK_X], real[PARK_Y] = stand.park_x, stand.park_y
+    for m in range(start, start + groups.whole[g, G_SIZE]):
+        kept.belief[row, slot, groups.members[m, M_CANDIDATE]] = 1.0
+        if how == 1:
+            put(kept.seen[row], groups.members[m, M_CUSTOMER])
+    if how == 1:
+        real[SERVICES], real[TOTAL], real[SQUARES] = _sums(beam.real[h], beam.whole[h])
+        real[NEED] = groups.real[g, G_NEED]
+        real[DOOR_X], real[DOOR_Y] = groups.real[g, LAST_X], groups.real[g, LAST_Y]
+
+
+@njit(cache=True)
+def _copy(to: Any, of: Any) -> None:
+    for k in range(len(of)):
+        to[k] = of[k]
 
 
 @njit(cache=True)
@@ -309,11 +330,14 @@ def _same(a: Bits, b: Bits) -> bool:
 
 
 @njit(cache=True)
-def _join(kept: Beam, row: int, other: int) -> None:
-    """Add the weight and the beliefs of another hypothesis, which is no better."""
-    ratio = np.exp(kept.real[other, SCORE] - kept.real[row, SCORE])
+def _join(kept: Beam, row: int, beam: Beam, h: int, score: float, slot: int) -> None:
+    """Add the weight and the beliefs of another hypothesis, which is no better: what hypothesis h becomes."""
+    ratio = np.exp(score - kept.real[row, SCORE])
     kept.real[row, SCORE] += np.log1p(ratio)
-    kept.belief[row] = (kept.belief[row] + ratio * kept.belief[other]) / (1 + ratio)
+    for k in range(slot):
+        for c in range(beam.belief.shape[2]):
+            mixed = kept.belief[row, k, c] + ratio * beam.belief[h, k, c]
+            kept.belief[row, k, c] = mixed / (1 + ratio)
 
 
 def empty_beam(planned: int, slots: int, candidates: int) -> Beam:

@@ -31,19 +31,22 @@ class Cell:
 
     `shapes` (n, 8): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
     `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, and how
-    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends.
+    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends. `lasting`: each of
+    them holds at any time.
     """
 
     fences: "tuple[Fence, ...]"
     shapes: Floats
     edges: Floats
+    lasting: bool
 
 
 class Cells:
     """The cells looked at so far, each made when it is first asked for."""
 
-    def __init__(self, find: "Callable[[Box], Iterable[Fence]]") -> None:
+    def __init__(self, find: "Callable[[Box], Iterable[Fence]]", lasts: "Callable[[Fence], bool]") -> None:
         self._find = find
+        self._lasts = lasts
         self._made: dict[int, Cell | None] = {}
 
     def at(self, key: int) -> Cell | None:
@@ -86,11 +89,11 @@ class Cells:
         fences = tuple(self._find(box))
         if not fences:
             return None
-        return cell_of(fences)
+        return cell_of(fences, all(map(self._lasts, fences)))
 
 
-def cell_of(fences: "Iterable[Fence]") -> Cell:
-    """These fences as a cell."""
+def cell_of(fences: "Iterable[Fence]", lasting: bool) -> Cell:
+    """These fences as a cell; `lasting`: each holds at any time."""
     by_id = tuple(sorted(fences, key=lambda f: f.fence_id))
     rows, edges, count = [], [], 0
     for fence in by_id:
@@ -99,7 +102,7 @@ def cell_of(fences: "Iterable[Fence]") -> Cell:
         rows.append((*disc, count, count + len(own), fence.lat, fence.lon, fence.spread_m()))
         edges.append(own)
         count += len(own)
-    return Cell(by_id, np.array(rows), np.concatenate(edges))
+    return Cell(by_id, np.array(rows), np.concatenate(edges), lasting)
 
 
 @njit(cache=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.decoding import T, X, Y
 from geofence.evidence import Candidate
 from geofence.fences import Fence
 from geofence.standstills import Standstill
@@ -19,29 +20,21 @@ FURTHEST = 120  # fixes looked at before
 WITHIN_S = 90.0
 
 
-class Crossed(NamedTuple):
-    """Times of entry before a standstill and of exit after it.
+def crossings(
+    decoded: Decoded, near: Sequence[Candidate], standstill: Standstill
+) -> list[tuple[int | None, int | None]]:
+    """The times of entry before a standstill and of exit after it, for each candidate's fence.
 
-    None where the track does not show the crossing, or the vehicle stood outside the fence.
-    """
-
-    entered_ms: int | None
-    exited_ms: int | None
-
-
-def crossings(decoded: Decoded, near: Sequence[Candidate], standstill: Standstill) -> list[Crossed]:
-    """The crossings of each candidate's fence, by straight lines between fixes.
-
-    Fixes later than `WITHIN_S` after the standstill are not looked at.
+    By straight lines between fixes; None where the track does not show the crossing, or the vehicle stood
+    outside the fence. Fixes later than `WITHIN_S` after the standstill are not looked at.
     """
     d = decoded
-    part = _part(d.t, standstill.first, standstill.last)
-    circles = np.array([(*c.middle, c.fence.radius_m or 0.0) for c in near]).reshape(-1, 3)
-    found = _cross_circles(d.t, d.x, d.y, part, circles).tolist()
+    circles = np.array([(*c.middle, c.fence.radius_m or 0.0) for c in near])
+    found = _cross_circles(d.floats, d.count, standstill.first, standstill.last, circles).tolist()
     for n, candidate in enumerate(near):
         if candidate.fence.shape is not None:
-            found[n] = _cross_shape(d, candidate.fence, part)
-    return [Crossed(_ms(d, entered), _ms(d, exited)) for entered, exited in found]
+            found[n] = _cross_shape(d, candidate.fence, _part(d.t, standstill.first, standstill.last))
+    return [(_ms(d, entered), _ms(d, exited)) for entered, exited in found]
 
 
 def _ms(decoded: Decoded, seconds: float) -> int | None:
@@ -71,8 +64,10 @@ def _part(t: Floats, first: int, last: int) -> Any:
 
 
 @njit(cache=True)
-def _cross_circles(t: Floats, x: Floats, y: Floats, part: _Part, circles: Floats) -> Floats:
+def _cross_circles(floats: Floats, count: int, first: int, last: int, circles: Floats) -> Floats:
     """Seconds of entry and exit of each circle (east, north, radius in metres)."""
+    t, x, y = floats[T, :count], floats[X, :count], floats[Y, :count]
+    part = _part(t, first, last)
     begin, end = part[0], part[3]
     found = np.empty((len(circles), 2))
     outside = np.empty(end - begin)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -100,14 +100,14 @@ class DeviceLog:
             entered_ms = _first(self._last_entry(fence_id, begin) for fence_id in near)
             if entered_ms is not None:
                 between = (entered_ms, begin[1])
-                standstill = replace(standstill, arrived_ms=entered_ms, arrived_between_ms=between)
+                standstill = standstill._replace(arrived_ms=entered_ms, arrived_between_ms=between)
         if standstill.open_ended or end[1] - end[0] > SEEN_MS:
             until_ms = self._elsewhere_ms(end[0], near) if standstill.open_ended else end[1]
             exited_ms = _first(self._last_exit(fence_id, end[0], until_ms) for fence_id in near)
             if exited_ms is not None:
                 between = (end[0], exited_ms)
-                standstill = replace(
-                    standstill, departed_ms=exited_ms, departed_between_ms=between, open_ended=False
+                standstill = standstill._replace(
+                    departed_ms=exited_ms, departed_between_ms=between, open_ended=False
                 )
         return standstill
 

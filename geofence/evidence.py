@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence.fences import Fence, FenceSet
+from geofence import cells
+from geofence.cells import within_reach
+from geofence.compiling import kernel
+from geofence.fences import Fence, FenceSet, wide_m
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.rules import Rules
 from geofence.standstills import Standstill
@@ -48,29 +51,43 @@ def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rule
     """The fences within reach of the van or of the driver's walk, nearest van first; one a customer."""
     places = [plane.to_degrees(*place) for place in sorted({standstill.park, standstill.door})]
     reach_m = rules.reach_m + standstill.noise_m
-    cell, near = fences.around(places, reach_m, standstill.arrived_ms)
-    if cell is None or not near:
+    cell = fences.about(places, reach_m, standstill.arrived_ms)
+    if cell is None:
         return []
-    numbers, outside = zip(*near, strict=True)
     lat, lon, _, per_lon = plane.numbers()
-    fits = _fits(cell.shapes, np.array(numbers), lat, lon, per_lon, *standstill.park, standstill.noise_m)
+    fits = _fits(
+        cell.shapes,
+        np.array(places),
+        wide_m(reach_m),
+        lat,
+        lon,
+        per_lon,
+        *standstill.park,
+        standstill.noise_m,
+    )
     found: dict[str, Candidate] = {}
-    for n, x, y, spread in fits.tolist():
-        k = int(n)
-        fence = cell.fences[numbers[k]]
-        found.setdefault(fence.customer_id, Candidate(fence, (x, y), spread, outside[k]))
+    for n, x, y, spread, off in fits.tolist():
+        fence = cell.fences[int(n)]
+        off = fences.off_m(fence, off, places)
+        if off <= reach_m and (cell.lasting or fences.holds_at(fence, standstill.arrived_ms)):
+            found.setdefault(fence.customer_id, Candidate(fence, (x, y), spread, off))
     return list(found.values())
 
 
-@njit(cache=True)
+@kernel(cells)
 def _fits(
-    shapes: Floats, numbers: Ints, lat: float, lon: float, per_lon: float, x: float, y: float, noise_m: float
-) -> Floats:
-    """Rows of number, place in the plane and spread of these shapes, the likeliest to be parked at first."""
-    found, score = np.empty((len(numbers), 4)), np.empty(len(numbers))
+    shapes: Floats, places: Floats, within_m: float, lat: float, lon: float, per_lon: float,
+    x: float, y: float, noise_m: float,
+) -> Floats:  # fmt: skip
+    """Rows of number, place in the plane, spread, and metres off its disc of the shapes near some places.
+
+    The likeliest to be parked at comes first.
+    """
+    numbers, off_m = within_reach(shapes, places, within_m)
+    found, score = np.empty((len(numbers), 5)), np.empty(len(numbers))
     for k in range(len(numbers)):
         shape = shapes[numbers[k]]
-        found[k, 0] = k
+        found[k, 0], found[k, 4] = numbers[k], off_m[k]
         found[k, 1] = ((shape[6] - lon + 180.0) % 360.0 - 180.0) * per_lon
         found[k, 2] = (shape[5] - lat) * METRES_PER_DEGREE
         found[k, 3] = shape[7]

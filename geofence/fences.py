@@ -131,6 +131,11 @@ class Fence:
         )
 
 
+def wide_m(within_m: float) -> float:
+    """So far is looked for what may be within a distance, however distances are rounded."""
+    return within_m * SLACK + 0.01
+
+
 def box_around(lat: float, lon: float, radius_m: float) -> Box:
     """A box that holds the circle of that radius; all longitudes where it comes near a pole."""
     d_lat = radius_m / METRES_PER_DEGREE * (1 + 1e-9)
@@ -162,7 +167,7 @@ class FenceSet:
         self.version = 0
         """Grows with every fence that comes or goes."""
         self._changed: deque[Fence] = deque(maxlen=CHANGES_KEPT)
-        self.cells = Cells(self._versions_in_box)
+        self.cells = Cells(self._versions_in_box, self._lasts)
         for fence in fences:
             if not self._holds(fence):
                 self._register(fence)
@@ -222,31 +227,31 @@ class FenceSet:
 
         Sorted by distance, then fence id.
         """
-        cell, found = self.around([(lat, lon)], within_m, ts_ms)
-        near = [(cell.fences[n], off) for n, off in found] if cell is not None else []
+        places = [(lat, lon)]
+        cell = self.about(places, within_m, ts_ms)
+        if cell is None:
+            return []
+        near = []
+        numbers, off_m = within_reach(cell.shapes, np.array(places), wide_m(within_m))
+        for n, off in zip(numbers.tolist(), off_m.tolist(), strict=True):
+            fence = cell.fences[n]
+            off = self.off_m(fence, off, places)
+            if off <= within_m and (cell.lasting or self.holds_at(fence, ts_ms)):
+                near.append((fence, off))
         return sorted(near, key=lambda pair: (pair[1], pair[0].fence_id))
 
-    def around(
-        self, places: Sequence[tuple[float, float]], within_m: float, ts_ms: int
-    ) -> tuple[Cell | None, list[tuple[int, float]]]:
-        """The fences near any of some places, not far apart: numbers in a cell, and signed distances."""
-        wide_m = within_m * SLACK + 0.01
+    def about(self, places: Sequence[tuple[float, float]], within_m: float, ts_ms: int) -> Cell | None:
+        """A cell with all fences near any of some places, not far apart; None when there are none."""
         apart_m = max(distance_m(*places[0], *p) for p in places[1:]) if len(places) > 1 else 0.0
-        whole, cell = self.cells.about(*places[0], wide_m + apart_m)
+        whole, cell = self.cells.about(*places[0], wide_m(within_m) + apart_m)
         if not whole:
-            there = self.in_box(box_around(*places[0], wide_m + SLACK * apart_m), ts_ms)
-            cell = cell_of(there) if there else None
-        if cell is None:
-            return None, []
-        found = []
-        numbers, away = within_reach(cell.shapes, np.array(places), wide_m)
-        for n, off in zip(numbers.tolist(), away.tolist(), strict=True):
-            fence = cell.fences[n]
-            if fence.shape is not None:
-                off = min(fence.distance_m(*place) for place in places)
-            if off <= within_m and self.holds_at(fence, ts_ms):
-                found.append((n, off))
-        return cell, found
+            there = self.in_box(box_around(*places[0], wide_m(within_m) + SLACK * apart_m), ts_ms)
+            cell = cell_of(there, lasting=True) if there else None
+        return cell
+
+    def off_m(self, fence: Fence, disc_m: float, places: Sequence[tuple[float, float]]) -> float:
+        """Signed distance of the nearest of some places, which are so far off the disc about the fence."""
+        return disc_m if fence.shape is None else min(fence.distance_m(*place) for place in places)
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
@@ -264,6 +269,11 @@ class FenceSet:
             return self._fences[numbers[0]] is fence and fence.valid_at(ts_ms)
         return self.get(fence.fence_id, ts_ms) is fence
 
+    def _lasts(self, fence: Fence) -> bool:
+        """Whether the fence holds at any time, being the only version without end."""
+        sole = len(self._numbers[fence.fence_id]) == 1
+        return sole and fence.valid_from_ms is None and fence.valid_to_ms is None
+
     def _holds(self, fence: Fence) -> bool:
         """Whether putting the fence would change nothing."""
         if fence.fence_id not in self._numbers:
@@ -276,6 +286,8 @@ class FenceSet:
             old = self._fences[number]
             if old is not None and fence.valid_from_ms in (None, old.valid_from_ms):
                 self._drop(number)
+            elif old is not None:
+                self.cells.forget(old.box())
         number = len(self._fences)
         self._fences.append(fence)
         self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)

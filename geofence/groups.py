@@ -47,7 +47,7 @@ Ints = npt.NDArray[np.int64]
 GROUP: Final = 5  # customers at most served from one standstill
 NEAREST: Final = 7  # customers looked at for one standstill
 LEADING: Final = 3  # hypotheses that say which customers are worth a look
-WORTH: Final = -12.0  # what is less likely than this before any fix is seen is not looked at
+WORTH: Final = -9.0  # what is less likely than this before any fix is seen is not looked at
 SHARED_UNPLANNED: Final = log(0.01)  # one more customer served that no route names
 UNSEEN: Final = 0.25  # chance that a long silence hides a move to the next customer ...
 SEEN_S: Final = 30.0  # ... while one so short hides none ...
@@ -166,14 +166,13 @@ def worthy(beam: Beam, near: Near, walk: Walk, planned: bool) -> Any:
     kept = np.empty(len(whole), np.int64)
     count = 0
     for g in range(len(whole)):
-        worth, begin = False, whole[g, G_START]
-        shared = _together(near, members[begin : begin + whole[g, G_SIZE]], walk)
+        begin = whole[g, G_START]
+        least = WORTH - _together(near, members[begin : begin + whole[g, G_SIZE]], walk) + beam.real[0, SCORE]
         for h in range(len(beam.whole)):
-            likely = beam.real[h, SCORE] - beam.real[0, SCORE] + orders[h, g] + shared
-            worth = worth or likely > WORTH or beam.whole[h, GROUP_ID] == whole[g, G_ID]
-        if worth:
-            kept[count] = g
-            count += 1
+            if beam.real[h, SCORE] + orders[h, g] > least or beam.whole[h, GROUP_ID] == whole[g, G_ID]:
+                kept[count] = g
+                count += 1
+                break
     found = Groups(np.empty((count, GROUP_COLUMNS)), whole[kept[:count]], members, near.stops)
     return found, orders[:, kept[:count]], needs
 

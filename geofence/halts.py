@@ -9,7 +9,7 @@ import numpy as np
 from geofence.events import PingBatch
 from geofence.geometry import LocalPlane
 from geofence.rules import Rules
-from geofence.standstills import Standstill, find_runs, to_standstill
+from geofence.standstills import Standstill, to_standstill
 from geofence.track import Decoded, Rows, Track
 
 DAY_LASTS_MS: Final = 20 * 3_600_000
@@ -73,8 +73,7 @@ def _halts_of_day(driver_id: str, rows: Rows, rules: Rules) -> list[Halt]:
     d.extend(track, len(track), rules)
     if len(d.t) == 0:
         return []
-    runs = find_runs(d.t, d.x, d.y, d.noise_m, d.speed_mps, d.state, d.kind, 0)
-    found = [to_standstill(run, d.origin_ms) for run in runs]
+    found = [to_standstill(run, d.origin_ms) for run in d.runs(0)]
     return [_halt(driver_id, standstill, d.plane) for standstill in found if not standstill.hidden]
 
 

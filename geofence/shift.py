@@ -26,7 +26,7 @@ from geofence.plan import Plan
 from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
 from geofence.rules import Rules
 from geofence.standings import APART_MS
-from geofence.standstills import Standstill, find_runs, progress, to_standstill
+from geofence.standstills import Standstill, progress, to_standstill
 from geofence.stays import Stay
 from geofence.ticks import Ticks
 from geofence.track import CONTEXT, Decoded, Track
@@ -222,13 +222,7 @@ class Shift:
 
     def _take_runs(self, at_end: bool) -> None:
         d = self._decoded
-        begin = max(self._begin - CONTEXT, 0)
-        runs = find_runs(
-            d.t[begin:], d.x[begin:], d.y[begin:], d.noise_m[begin:], d.speed_mps[begin:],
-            d.state[begin:], d.kind[begin:], self._begin - begin,
-        )  # fmt: skip
-        for run in runs:
-            run[[0, 1, 16]] += begin
+        for run in d.runs(self._begin):
             after = int(run[16])
             certain = after < d.final and d.t[d.final - 1] >= d.t[after] + CLOSE_S
             if not certain and not at_end:
@@ -326,8 +320,8 @@ class Shift:
     def _crossed(self, found: Sequence[Candidate], standstill: Standstill) -> tuple[Candidate, ...]:
         """The candidates with the times of entry and exit, by the track or else by the phone."""
         crossed = []
-        for candidate, times in zip(found, crossings(self._decoded, found, standstill), strict=True):
-            entered, exited = times
+        times = crossings(self._decoded, found, standstill)
+        for candidate, (entered, exited) in zip(found, times, strict=True):
             if self._device.events and (entered is None or exited is None):
                 told = self._device.crossed(
                     candidate.fence.fence_id, standstill.arrived_ms, standstill.departed_ms
@@ -335,7 +329,8 @@ class Shift:
                 entered = told[0] if entered is None else entered
                 exited = told[1] if exited is None else exited
             if entered is not None or exited is not None:
-                candidate = candidate._replace(entered_ms=entered, exited_ms=exited)
+                fence, middle, spread_m, outside_m, _, _ = candidate
+                candidate = Candidate(fence, middle, spread_m, outside_m, entered, exited)
             crossed.append(candidate)
         return tuple(crossed)
 

@@ -1,7 +1,6 @@
 """Where and when a vehicle stood: intervals with best estimates and bounds, cut out of a decoded track."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ from numba import njit
 
 from geofence import describing, edges, parting, rows, unseen
 from geofence.compiling import kernel
+from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
 from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.parting import CLOSE_S, hop_after, jitter_m, left_for_good, with_returns
@@ -20,8 +20,7 @@ Bytes = npt.NDArray[np.uint8]
 RUN_COLUMNS = 19
 
 
-@dataclass(frozen=True, slots=True)
-class Standstill:
+class Standstill(NamedTuple):
     """One time the vehicle stood; positions are metres east and north in the plane of its track.
 
     `park` is where the van stands, `door` where the driver spent the time away from it (equal to `park` when
@@ -64,7 +63,7 @@ def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> 
 
 
 @kernel(describing, edges, parting, rows, unseen)
-def find_runs(
+def _runs(
     t: Floats,
     x: Floats,
     y: Floats,
@@ -74,7 +73,6 @@ def find_runs(
     kinds: Bytes,
     begin: int,
 ) -> Any:
-    """Rows of numbers, one a standstill that begins at or after row `begin` (see `to_standstill`)."""
     n = len(t)
     most = 0
     for i in range(begin, n):
@@ -114,6 +112,23 @@ def find_runs(
             a = b + 1
         i = j + 1
     return out[:count]
+
+
+@kernel(describing, edges, parting, rows, unseen)
+def find_runs(floats: Floats, small: Bytes, since: int, count: int, begin: int) -> Any:
+    """Rows of numbers, one a standstill that begins at or after fix number `begin` (see `to_standstill`).
+
+    Of the decoded fixes (see `decoding`) those from number `since` up to `count` are looked at.
+    """
+    t, x, y = floats[T, since:count], floats[X, since:count], floats[Y, since:count]
+    noise_m, speed_mps = floats[NOISE_M, since:count], floats[SPEED_MPS, since:count]
+    states, kinds = small[STATE, since:count], small[KIND, since:count]
+    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since)
+    for k in range(len(out)):
+        out[k, 0] += since
+        out[k, 1] += since
+        out[k, 16] += since
+    return out
 
 
 def to_standstill(run: Floats, origin_ms: int) -> Standstill:

@@ -13,6 +13,7 @@ from geofence.decoding import COLUMNS, NOWHERE_DEG, Frame
 from geofence.geometry import LocalPlane
 from geofence.ripening import Ripe, Waits
 from geofence.rules import Rules
+from geofence.standstills import find_runs
 
 Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
 Floats = npt.NDArray[np.float64]
@@ -126,6 +127,7 @@ class Decoded:
     The first `final` fixes never change while rows are only appended. Columns of believed fixes: `t` (seconds
     since `origin_ms`), `x`, `y` (metres in `plane`), `noise_m` and `jitter_m` (one axis), `speed_mps`,
     `state`, `kind`, `row` (number in the track). They are views: what is not final changes under them.
+    Compiled code takes all of them at once: `floats` and `small`, with room beyond `count` fixes.
     """
 
     def __init__(self) -> None:
@@ -135,8 +137,8 @@ class Decoded:
         self.rows_read = 0
         self.final = 0
         self.count = 0
-        self._floats = np.empty((decoding.FLOATS, 0))
-        self._small = np.empty((decoding.BYTES, 0), np.uint8)
+        self.floats = np.empty((decoding.FLOATS, 0))
+        self.small = np.empty((decoding.BYTES, 0), np.uint8)
 
     def __len__(self) -> int:
         return self.count
@@ -144,47 +146,47 @@ class Decoded:
     @property
     def t(self) -> Floats:
         """Seconds since the origin."""
-        return self._floats[decoding.T, : self.count]
+        return self.floats[decoding.T, : self.count]
 
     @property
     def x(self) -> Floats:
         """Metres east, smoothed."""
-        return self._floats[decoding.X, : self.count]
+        return self.floats[decoding.X, : self.count]
 
     @property
     def y(self) -> Floats:
         """Metres north, smoothed."""
-        return self._floats[decoding.Y, : self.count]
+        return self.floats[decoding.Y, : self.count]
 
     @property
     def noise_m(self) -> Floats:
         """Noise, one axis."""
-        return self._floats[decoding.NOISE_M, : self.count]
+        return self.floats[decoding.NOISE_M, : self.count]
 
     @property
     def jitter_m(self) -> Floats:
         """Noise as the fixes themselves show it."""
-        return self._floats[decoding.JITTER_M, : self.count]
+        return self.floats[decoding.JITTER_M, : self.count]
 
     @property
     def speed_mps(self) -> Floats:
         """Reported speed, NaN for none."""
-        return self._floats[decoding.SPEED_MPS, : self.count]
+        return self.floats[decoding.SPEED_MPS, : self.count]
 
     @property
     def row(self) -> Floats:
         """Numbers in the track."""
-        return self._floats[decoding.ROW, : self.count]
+        return self.floats[decoding.ROW, : self.count]
 
     @property
     def state(self) -> Bytes:
         """DRIVE or STAND."""
-        return self._small[decoding.STATE, : self.count]
+        return self.small[decoding.STATE, : self.count]
 
     @property
     def kind(self) -> Bytes:
         """What the step that ends at a fix may hide."""
-        return self._small[decoding.KIND, : self.count]
+        return self.small[decoding.KIND, : self.count]
 
     def extend(self, track: Track, end: int, rules: Rules) -> None:
         """Decode the track's rows up to number `end`."""
@@ -196,11 +198,16 @@ class Decoded:
             end,
             self._frame(rules),
             self.final,
-            self._floats,
-            self._small,
+            self.floats,
+            self.small,
         )
         self.rows_read = end
         self.placed = self.placed or self.final > 0
+
+    def runs(self, begin: int) -> Floats:
+        """Rows of numbers, one a standstill from fix number `begin` on (see `standstills.to_standstill`)."""
+        runs: Floats = find_runs(self.floats, self.small, max(begin - CONTEXT, 0), self.count, begin)
+        return runs
 
     def ripen(
         self,
@@ -221,8 +228,8 @@ class Decoded:
             room,
             self._frame(rules),
             self.final,
-            self._floats,
-            self._small,
+            self.floats,
+            self.small,
             begin,
             until_ms,
             before_ms,
@@ -239,8 +246,8 @@ class Decoded:
         """Drop the fixes before this number, which must be final; returns how many were dropped."""
         if fix <= 0:
             return 0
-        self._floats = self._floats[:, fix : self.count].copy()
-        self._small = self._small[:, fix : self.count].copy()
+        self.floats = self.floats[:, fix : self.count].copy()
+        self.small = self.small[:, fix : self.count].copy()
         self.final -= fix
         self.count -= fix
         return fix
@@ -253,18 +260,18 @@ class Decoded:
 
     def _row_of_final(self) -> int:
         """Number in the track of the last final fix, 0 before there is one."""
-        return int(self._floats[decoding.ROW, self.final - 1]) if self.final else 0
+        return int(self.floats[decoding.ROW, self.final - 1]) if self.final else 0
 
     def _make_room(self, fixes: int) -> None:
         """Have room for so many fixes."""
-        if fixes > self._floats.shape[1]:
+        if fixes > self.floats.shape[1]:
             room = fixes + fixes // 4 + 16
             floats, small = np.empty((decoding.FLOATS, room)), np.empty((decoding.BYTES, room), np.uint8)
             floats[:, : self.count], small[:, : self.count] = self._columns()
-            self._floats, self._small = floats, small
+            self.floats, self.small = floats, small
 
     def _columns(self) -> tuple[Floats, Bytes]:
-        return self._floats[:, : self.count], self._small[:, : self.count]
+        return self.floats[:, : self.count], self.small[:, : self.count]
 
     def _set_origin(self, part: Rows) -> None:
         """A plane about the first fixes: the middle one of three, since any may be far off."""

@@ -1,7 +1,5 @@
 """Whom each standstill served."""
 
-from dataclasses import replace
-
 import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
@@ -169,7 +167,7 @@ def test_a_long_silence_may_hide_the_move_to_a_neighbour():
         for n, (s, offered) in enumerate(
             [
                 (stand(500, 0, 150), [candidate("b", 500)]),
-                (replace(stand(0, 400, 300), max_gap_s=silent_s), there),
+                (stand(0, 400, 300)._replace(max_gap_s=silent_s), there),
                 (stand(1000, 900, 150), [candidate("c", 1000)]),
             ]
         ):

@@ -9,7 +9,7 @@ from geofence.evidence import Candidate
 from geofence.fences import Fence
 from geofence.geometry import LocalPlane
 from geofence.rules import Rules
-from geofence.standstills import find_runs, to_standstill
+from geofence.standstills import to_standstill
 from geofence.track import Decoded, Track
 from tests.tracks import HOME, START_MS, Drawn, circle
 
@@ -19,8 +19,9 @@ def all_crossed(drawn: Drawn, fences) -> list[tuple[float | None, float | None]]
     track, d, nan = Track(), Decoded(), float("nan")
     track.append(np.array([[p.ts_ms, p.lat, p.lon, nan, nan] for p in drawn.pings]))
     d.extend(track, len(track), Rules())
-    runs = find_runs(d.t, d.x, d.y, d.noise_m, d.speed_mps, d.state, d.kind, 0)
-    longest = max((to_standstill(r, d.origin_ms) for r in runs), key=lambda s: s.departed_ms - s.arrived_ms)
+    longest = max(
+        (to_standstill(r, d.origin_ms) for r in d.runs(0)), key=lambda s: s.departed_ms - s.arrived_ms
+    )
     return [
         tuple(None if ts is None else (ts - START_MS) / 1000 for ts in times)
         for times in crossings(d, [near(f, d.plane) for f in fences], longest)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence.decoding import FLOATS, NOISE_M, SPEED_MPS, T, X
 from geofence.motion import HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.parting import CLOSE_S
 from geofence.rules import Rules
@@ -26,8 +27,7 @@ def stands(drawn: Drawn) -> list[Standstill]:
         )
     )
     d.extend(track, len(track), Rules())
-    runs = find_runs(d.t, d.x, d.y, d.noise_m, d.speed_mps, d.state, d.kind, 0)
-    return [to_standstill(run, d.origin_ms) for run in runs]
+    return [to_standstill(run, d.origin_ms) for run in d.runs(0)]
 
 
 def seconds(found: Standstill) -> tuple[float, float]:
@@ -136,9 +136,11 @@ def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, 
     kind = np.where(r.random(n) < 0.05, np.where(state == STAND, HIDDEN_MOVE, HIDDEN_STOP), 0).astype(
         np.uint8
     )
-    x, y, few, speed = np.cumsum((1 - state) * 30.0), np.zeros(n), np.full(n, 4.0), np.full(n, np.nan)
+    floats = np.zeros((FLOATS, n))
+    floats[T], floats[X], floats[NOISE_M] = t, np.cumsum((1 - state) * 30.0), 4.0
+    floats[SPEED_MPS] = np.nan
     final = int(r.integers(0, n + 1))
-    runs = find_runs(t, x, y, few, speed, state, kind, begin)
+    runs = find_runs(floats, np.stack((state, kind)), 0, n, begin)
     after = int(runs[0, 16]) if len(runs) else n
     closed, ahead = progress(t, state, kind, begin, final)
     if after < final and t[final - 1] >= t[after] + CLOSE_S:
