@@ -11,12 +11,11 @@ from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
 from simulation.recorded import goal_dir
-from simulation.recording import chained, simulate
+from simulation.recording import simulate
 from simulation.scoring import Claim, Served, claim_of, final_claims
 from streams.files.judged import read_truth
 from streams.files.pings import read_pings
 from streams.files.records import read_fences, read_routes
-from streams.records.pings import select
 
 FEED_PINGS: Final = 20_000
 GOAL: Final = "goal"
@@ -44,7 +43,7 @@ def from_directory(directory: str, name: str) -> Case:
     """The files that `servicetime simulate` writes, or a recording of the same shape."""
     return Case(
         name,
-        chained([read.batch for read in read_pings(f"{directory}/pings.jsonl.gz")]),
+        PingBatch.joined([read.batch for read in read_pings(f"{directory}/pings.jsonl.gz")]),
         list(read_fences(f"{directory}/fences.geojson")),
         list(read_routes(f"{directory}/routes.jsonl")),
         list(read_truth(f"{directory}/truth.jsonl")),
@@ -62,6 +61,6 @@ def detected(case: Case, rules: Rules | None = None) -> list[Claim]:
     outputs = [o for route in case.routes for o in engine.put_route(route)]
     number = np.arange(len(case.pings))
     for begin in range(0, len(case.pings), FEED_PINGS):
-        outputs += engine.feed(select(case.pings, (number >= begin) & (number < begin + FEED_PINGS)))
+        outputs += engine.feed(case.pings.select((number >= begin) & (number < begin + FEED_PINGS)))
     outputs += engine.settle()
     return final_claims(claim_of(o) for o in outputs if isinstance(o, ServiceTime))

@@ -19,9 +19,10 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from geofence.events import PingBatch
 from streams.files import PingsRead, read_pings
 from streams.publish import KINDS, Publisher, Sent, publish_batches, publish_pings, publish_records
-from streams.records.pings import PingRecord, joined, select
+from streams.records.pings import PingRecord
 from streams.topics import Topics, delete_topics, ensure_topics
 
 POLL_S: Final = 0.2
@@ -60,9 +61,9 @@ def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float, before_s: 
 async def _delay_s(
     bootstrap: str, topics: Topics, files: dict[str, str], rate_per_s: float, before_s: float, address: str
 ) -> float:
-    batch = joined([read.batch for read in read_pings(files["pings"])])
+    batch = PingBatch.joined([read.batch for read in read_pings(files["pings"])])
     early = batch.ts_ms < batch.ts_ms.min() + 1000 * before_s
-    before, during = select(batch, early), select(batch, ~early)
+    before, during = batch.select(early), batch.select(~early)
     span_s = float(during.ts_ms.max() - during.ts_ms.min()) / 1000
     async with Publisher(bootstrap, topics) as publisher:
         sent = Sent()

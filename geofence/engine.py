@@ -182,15 +182,14 @@ def _by_driver(pings: PingBatch, gap_ms: float) -> Iterator[tuple[str, Rows, boo
     rows = np.empty((len(pings), COLUMNS))
     rows[:, 0], rows[:, 1], rows[:, 2] = pings.ts_ms, pings.lat, pings.lon
     rows[:, 3], rows[:, 4] = pings.accuracy_m, pings.speed_mps
-    numbers: dict[str, int] = {}
-    codes = np.array([numbers.setdefault(d, len(numbers)) for d in pings.driver_ids], dtype=np.int32)
-    order = np.argsort(codes, kind="stable")
-    rows, codes = rows[order], codes[order]
-    begins = np.searchsorted(codes, np.arange(len(numbers) + 1))
+    order, begins = pings.by_driver()
+    rows, ends = rows[order], np.append(begins[1:], len(rows))
     later = np.diff(rows[:, 0], prepend=0.0)
     apart = (later <= 0) | (later >= gap_ms)
-    apart[begins[:-1]] = False
-    steady = ~np.logical_or.reduceat(apart, begins[:-1])
-    bounds = begins.tolist()
-    for n, (driver_id, goes_on) in enumerate(zip(numbers, steady.tolist(), strict=True)):
-        yield driver_id, rows[bounds[n] : bounds[n + 1]], goes_on
+    apart[begins] = False
+    steady = ~np.logical_or.reduceat(apart, begins)
+    turns = np.argsort(order[begins])
+    names = [pings.names[code] for code in pings.codes[order[begins[turns]]].tolist()]
+    bounds = zip(begins[turns].tolist(), ends[turns].tolist(), steady[turns].tolist(), strict=True)
+    for driver_id, (begin, end, goes_on) in zip(names, bounds, strict=True):
+        yield driver_id, rows[begin:end], goes_on

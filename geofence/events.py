@@ -1,9 +1,10 @@
 """What goes into detection and the past-tense facts that come out; times are milliseconds since 1970, UTC."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -26,11 +27,20 @@ class Ping:
     heading_deg: float | None = None
 
 
+Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True, slots=True)
 class PingBatch:
-    """Many pings as columns of one length; NaN stands for an accuracy or speed that was not reported."""
+    """Many pings as columns of one length; NaN stands for an accuracy or speed that was not reported.
 
-    driver_ids: list[str]
+    `names` are drivers' ids, each once, and `codes` the place of each ping's driver among them. There may be
+    names without a ping.
+    """
+
+    names: list[str]
+    codes: npt.NDArray[np.int32]
     ts_ms: npt.NDArray[np.int64]
     lat: npt.NDArray[np.float64]
     lon: npt.NDArray[np.float64]
@@ -38,13 +48,70 @@ class PingBatch:
     speed_mps: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.driver_ids)
+        return len(self.codes)
+
+    @property
+    def driver_ids(self) -> list[str]:
+        """The id of each ping's driver; a new list each time."""
+        return list(map(self.names.__getitem__, self.codes.tolist()))
+
+    def by_driver(self) -> tuple[Places, Places]:
+        """The numbers of all rows, driver by driver, and where in them each driver begins."""
+        few = len(self.names) <= np.iinfo(np.uint16).max  # these are sorted by radix
+        order = np.argsort(self.codes.astype(np.uint16) if few else self.codes, kind="stable")
+        return order, np.flatnonzero(np.diff(self.codes[order], prepend=-1))
+
+    def turns(self) -> list[str]:
+        """The drivers that have pings, in the order in which they first appear."""
+        order, begins = self.by_driver()
+        return [self.names[code] for code in self.codes[np.sort(order[begins])].tolist()]
+
+    def select(self, rows: Mask | Places) -> "PingBatch":
+        """The rows for which a mask is true, or that are numbered."""
+        return PingBatch(
+            self.names,
+            self.codes[rows],
+            self.ts_ms[rows],
+            self.lat[rows],
+            self.lon[rows],
+            self.accuracy_m[rows],
+            self.speed_mps[rows],
+        )
+
+    @classmethod
+    def joined(cls, batches: "Sequence[PingBatch]") -> "PingBatch":
+        """One batch of several, in their order."""
+        if len(batches) == 1:
+            return batches[0]
+        if not batches:
+            return cls.of([])
+        names: dict[str, int] = {}
+        codes = []
+        for batch in batches:
+            code_of = [names.setdefault(name, len(names)) for name in batch.names]
+            codes.append(np.array(code_of, dtype=np.int32)[batch.codes])
+        return cls(
+            list(names),
+            np.concatenate(codes),
+            np.concatenate([b.ts_ms for b in batches]),
+            np.concatenate([b.lat for b in batches]),
+            np.concatenate([b.lon for b in batches]),
+            np.concatenate([b.accuracy_m for b in batches]),
+            np.concatenate([b.speed_mps for b in batches]),
+        )
+
+    @classmethod
+    def of_drivers(cls, driver_ids: Sequence[str], **columns: npt.NDArray[Any]) -> "PingBatch":
+        """Columns of pings of which each one's driver is given."""
+        names: dict[str, int] = {}
+        codes = [names.setdefault(d, len(names)) for d in driver_ids]
+        return cls(list(names), np.array(codes, dtype=np.int32), **columns)
 
     @classmethod
     def of(cls, pings: "list[Ping]") -> "PingBatch":
         """Columns of these pings, in their order."""
-        return cls(
-            driver_ids=[p.driver_id for p in pings],
+        return cls.of_drivers(
+            [p.driver_id for p in pings],
             ts_ms=np.array([p.ts_ms for p in pings], dtype=np.int64),
             lat=np.array([p.lat for p in pings], dtype=np.float64),
             lon=np.array([p.lon for p in pings], dtype=np.float64),

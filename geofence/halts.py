@@ -40,9 +40,9 @@ def all_halts(batches: Iterable[PingBatch], rules: Rules | None = None) -> dict[
     parts: dict[str, list[Rows]] = {}
     for batch in batches:
         rows = np.column_stack([batch.ts_ms, batch.lat, batch.lon, batch.accuracy_m, batch.speed_mps])
-        ids, number = np.unique(np.array(batch.driver_ids, dtype=object), return_inverse=True)
-        for n, driver_id in enumerate(ids.tolist()):
-            parts.setdefault(driver_id, []).append(rows[number == n])
+        order, begins = batch.by_driver()
+        for own in np.split(order, begins[1:]) if len(order) else ():
+            parts.setdefault(batch.names[batch.codes[own[0]]], []).append(rows[own])
     return {d: halts_of(d, np.concatenate(parts[d]), rules) for d in sorted(parts)}
 
 

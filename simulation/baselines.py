@@ -110,7 +110,7 @@ def _tracks(pings: PingBatch) -> Iterator[tuple[str, Times, Degrees, Degrees]]:
     cuts = np.flatnonzero(drivers[1:] != drivers[:-1]) + 1
     for part in np.split(order, cuts):
         if len(part):
-            yield pings.driver_ids[part[0]], pings.ts_ms[part], pings.lat[part], pings.lon[part]
+            yield pings.names[pings.codes[part[0]]], pings.ts_ms[part], pings.lat[part], pings.lon[part]
 
 
 def _outline(fence: Fence) -> shapely.Geometry:

@@ -151,7 +151,7 @@ def simulate(
     return Recording(
         town=simulation.town,
         weather=simulation.weather,
-        pings=chained([d.pings for d in played]),
+        pings=PingBatch.joined([d.pings for d in played]),
         fences=simulation.town.fences,
         routes=[r for d in played for r in d.routes],
         truth=[t for d in played for t in d.truth],
@@ -166,24 +166,13 @@ def _merged(
     owner = np.concatenate(owners)
     order = np.argsort(np.concatenate([p.arrives_s for p in parts]), kind="stable")
     return PingBatch(
-        driver_ids=[drivers[n] for n in owner[order].tolist()],
+        names=drivers,
+        codes=owner[order].astype(np.int32),
         ts_ms=np.concatenate([p.ts_ms for p in parts])[order],
         lat=np.round(np.concatenate([p.lat for p in parts])[order], 7),
         lon=np.round(np.concatenate([p.lon for p in parts])[order], 7),
         accuracy_m=np.round(np.concatenate([p.accuracy_m for p in parts])[order], 1),
         speed_mps=np.round(np.concatenate([p.speed_mps for p in parts])[order], 2),
-    )
-
-
-def chained(batches: list[PingBatch]) -> PingBatch:
-    """Batches one after another as one."""
-    return PingBatch(
-        driver_ids=[d for b in batches for d in b.driver_ids],
-        ts_ms=np.concatenate([b.ts_ms for b in batches]),
-        lat=np.concatenate([b.lat for b in batches]),
-        lon=np.concatenate([b.lon for b in batches]),
-        accuracy_m=np.concatenate([b.accuracy_m for b in batches]),
-        speed_mps=np.concatenate([b.speed_mps for b in batches]),
     )
 
 

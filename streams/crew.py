@@ -22,7 +22,6 @@ from geofence.routes import Route
 from geofence.rules import Rules
 from streams.ending import end_at_once, undisturbed
 from streams.errors import Unavailable
-from streams.records.pings import select
 from streams.tally import Tally, Told, Totals, Wanted
 from streams.warm_up import warm_up
 
@@ -104,16 +103,17 @@ class Crew:
         if step is None or count == 1:
             return [step] * count
         if isinstance(step, PingBatch):
-            numbers = self._numbers(step.driver_ids)
-            return [select(step, numbers == n) for n in range(count)]
-        numbers = self._numbers([e.driver_id for e in step])
+            self._numbers(step.turns())
+            of_code = np.array([self._of.get(name, 0) for name in step.names])
+            numbers = of_code[step.codes]
+            return [step.select(numbers == n) for n in range(count)]
+        numbers = self._numbers(e.driver_id for e in step)
         return [[e for e, own in zip(step, numbers == n, strict=True) if own] for n in range(count)]
 
-    def _numbers(self, driver_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    def _numbers(self, driver_ids: Iterable[str]) -> npt.NDArray[np.int64]:
         """The number of each driver's process: they are dealt in turn, as they first appear."""
-        for driver_id in dict.fromkeys(driver_ids):
-            self._of.setdefault(driver_id, len(self._of) % len(self._ask))
-        return np.fromiter(map(self._of.__getitem__, driver_ids), np.int64, len(driver_ids))
+        of, count = self._of, len(self._ask)
+        return np.array([of.setdefault(d, len(of) % count) for d in driver_ids], dtype=np.int64)
 
 
 @contextmanager
@@ -205,8 +205,9 @@ def _turns(step: Step) -> list[str] | None:
     """The order in which drivers have their turn in a step; None: by name."""
     if step is None:
         return None
-    ids = step.driver_ids if isinstance(step, PingBatch) else [e.driver_id for e in step]
-    return list(dict.fromkeys(ids))
+    if isinstance(step, PingBatch):
+        return step.turns()
+    return list(dict.fromkeys(e.driver_id for e in step))
 
 
 def _merged(turns: list[str] | None, parts: "Sequence[Future[dict[str, Told]]]") -> Iterator[Told]:

@@ -203,11 +203,9 @@ async def _send_pings(publisher: Publisher, read: PingsRead, sent: Sent) -> None
 
 async def _in_time(publisher: Publisher, reads: list[PingsRead], speed: float, sent: Sent) -> None:
     """Sorted by time over all files; bad lines, which have no time, first."""
-    batch = _joined([read.batch for read in reads])
+    batch = PingBatch.joined([read.batch for read in reads])
     order = np.argsort(batch.ts_ms, kind="stable")
-    await _send_pings(
-        publisher, PingsRead(_chosen(batch, order[:0]), [b for r in reads for b in r.bad]), sent
-    )
+    await _send_pings(publisher, PingsRead(batch.select(order[:0]), [b for r in reads for b in r.bad]), sent)
     if not len(order):
         return
     due_s = (batch.ts_ms[order] - batch.ts_ms[order[0]]) / 1000 / speed
@@ -217,7 +215,7 @@ async def _in_time(publisher: Publisher, reads: list[PingsRead], speed: float, s
         passed_s = time.monotonic() - began_s
         upto = int(np.searchsorted(due_s, passed_s, side="right"))
         if upto > done:
-            await _send_pings(publisher, PingsRead(_chosen(batch, order[done:upto]), []), sent)
+            await _send_pings(publisher, PingsRead(batch.select(order[done:upto]), []), sent)
             await publisher.flush()
             done = upto
         elif done < len(order):
@@ -234,23 +232,3 @@ def encoded_pings(batch: PingBatch) -> Iterator[bytes]:
         accuracy = None if accuracy_m != accuracy_m else accuracy_m
         speed = None if speed_mps != speed_mps else speed_mps
         yield encode(PingOut(driver_id, f"{ts}Z", lat, lon, accuracy, speed))
-
-
-def _chosen(batch: PingBatch, rows: Any) -> PingBatch:
-    return PingBatch(
-        [batch.driver_ids[i] for i in rows],
-        batch.ts_ms[rows],
-        batch.lat[rows],
-        batch.lon[rows],
-        batch.accuracy_m[rows],
-        batch.speed_mps[rows],
-    )
-
-
-def _joined(batches: list[PingBatch]) -> PingBatch:
-    if not batches:
-        return PingBatch.of([])
-    return PingBatch(
-        [driver for b in batches for driver in b.driver_ids],
-        *(np.concatenate([getattr(b, name) for b in batches]) for name in PingBatch.__slots__[1:]),
-    )

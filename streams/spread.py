@@ -149,7 +149,8 @@ def _fed(engine: Engine, own: pd.DataFrame, events: deque[DeviceFenceEvent]) -> 
     outputs: list[Output] = []
     for begin in range(0, len(own), FEED):
         rows = own.iloc[begin : begin + FEED]
-        batch = PingBatch(rows["driver_id"].tolist(), *(rows[name].to_numpy().copy() for name in NUMBERS))
+        columns = {name: rows[name].to_numpy().copy() for name in NUMBERS}
+        batch = PingBatch.of_drivers(rows["driver_id"].tolist(), **columns)
         outputs += engine.feed_device(taken_until(events, int(batch.ts_ms[-1])))
         outputs += engine.feed(batch)
     return outputs + engine.feed_device(list(events)) + engine.settle()

@@ -14,7 +14,6 @@ from geofence.fences import FenceSet
 from geofence.rules import Rules
 from streams.crew import crew, processes_for
 from streams.files import read_fences, read_pings, read_routes
-from streams.records.pings import select
 from streams.replay import Inputs
 from streams.tally import Wanted
 from tests.e2e.deployment import lines_of
@@ -29,7 +28,7 @@ def steps():
     """Pings of many drivers in portions, device events in between, the end."""
     (read,) = read_pings(str(GOAL / "pings.jsonl.gz"))
     number = np.arange(6_000)
-    portions = [select(read.batch, number[begin : begin + 700]) for begin in range(0, 6_000, 700)]
+    portions = [read.batch.select(number[begin : begin + 700]) for begin in range(0, 6_000, 700)]
     found = []
     for portion in portions:
         kinds = (FenceEventType.ENTERED, FenceEventType.EXITED)

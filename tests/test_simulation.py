@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from geofence.errors import InvalidSetting
+from geofence.events import PingBatch
 from simulation.baselines import enter_exit
 from simulation.profiles import PROFILES, profile_named
-from simulation.recording import Recording, Settings, Simulation, chained, simulate
+from simulation.recording import Recording, Settings, Simulation, simulate
 from simulation.scoring import score
 from simulation.writing import FILES, write
 from streams.cli.main import cli, run
@@ -194,7 +195,7 @@ def test_written_files_say_what_is_in_memory(tmp_path: Path) -> None:
     assert [(f.fence_id, f.lat, f.lon, f.radius_m, dict(f.facts)) for f in fences if f.radius_m] == [
         (f.fence_id, f.lat, f.lon, f.radius_m, dict(f.facts)) for f in made.fences if f.radius_m
     ]
-    pings = chained([r.batch for r in read_pings(str(tmp_path / "pings.jsonl.gz"))])
+    pings = PingBatch.joined([r.batch for r in read_pings(str(tmp_path / "pings.jsonl.gz"))])
     assert count == len(pings) == len(made.pings)
     assert pings.driver_ids == made.pings.driver_ids
     for column in ("ts_ms", "lat", "lon", "accuracy_m", "speed_mps"):

@@ -10,7 +10,6 @@ import numpy as np
 from benchmarks.cases import recorded, simulated
 from geofence.engine import Engine
 from geofence.fences import FenceSet
-from streams.records.pings import select
 from streams.warm_up import warm_up
 
 def compiled():
@@ -27,7 +26,7 @@ for case in (recorded(), *(simulated(p, 3, 2, 1) for p in ("dense", "hostile", "
         engine.put_route(route)
     number = np.arange(len(case.pings))
     for begin in range(0, min(len(number), 6_000), 1_000):
-        engine.feed(select(case.pings, (number >= begin) & (number < begin + 1_000)))
+        engine.feed(case.pings.select((number >= begin) & (number < begin + 1_000)))
     engine.settle()
 assert len(before) > 20
 print(*sorted(compiled() - before), sep="\\n", end="")

@@ -158,15 +158,7 @@ def batch(pings: Iterable[Ping]) -> PingBatch:
 
 def picked(pings: PingBatch, rows: Sequence[int] | np.ndarray) -> PingBatch:
     """Some rows of a batch, in the order given."""
-    at = np.asarray(rows, dtype=np.int64)
-    return PingBatch(
-        [pings.driver_ids[i] for i in at.tolist()],
-        pings.ts_ms[at],
-        pings.lat[at],
-        pings.lon[at],
-        pings.accuracy_m[at],
-        pings.speed_mps[at],
-    )
+    return pings.select(np.asarray(rows, dtype=np.int64))
 
 
 def engine_of(fences: Iterable[Fence], routes: Iterable[Route] = (), rules: Rules | None = None) -> Engine:

@@ -13,7 +13,7 @@ from geofence.fences import Fence
 from geofence.routes import Route
 from simulation.profiles import profile_named
 from simulation.recorded import goal_dir
-from simulation.recording import Settings, Simulation, chained
+from simulation.recording import Settings, Simulation
 from simulation.scoring import Served
 from simulation.writing import route_record, write
 from streams.files import read_fences, read_pings, read_routes
@@ -99,7 +99,7 @@ def read_recording(name: str, title: str, directory: Path) -> Recording:
         name,
         title,
         directory,
-        chained([read.batch for read in read_pings(str(directory / FILES["pings"]))]),
+        PingBatch.joined([read.batch for read in read_pings(str(directory / FILES["pings"]))]),
         list(read_fences(str(directory / FILES["fences"]))),
         list(read_routes(str(directory / FILES["routes"]))),
         list(read_truth(str(directory / "truth.jsonl"))),

@@ -13,7 +13,7 @@ from geofence.events import PingBatch
 from geofence.times import UNREADABLE_MS, parse_times
 from streams.errors import UnreadableInput
 from streams.files.pings import BadLine, PingsRead
-from streams.records.pings import require_ping, select, usable_rows
+from streams.records.pings import require_ping, usable_rows
 
 REQUIRED: Final = ("driver_id", "ts", "lat", "lon")
 OPTIONAL: Final = ("accuracy_m", "speed_mps")
@@ -37,8 +37,10 @@ def pings_of(
     Raises pyarrow.ArrowInvalid (or TypeError) when a column holds something else than its kind of value.
     """
     rows = len(columns["ts"])
+    names, codes = _drivers(columns.get("driver_id"), driver, rows)
     batch = PingBatch(
-        driver_ids=_drivers(columns.get("driver_id"), driver, rows),
+        names=names,
+        codes=codes,
         ts_ms=times_of(columns["ts"]),
         lat=numbers_of(columns["lat"]),
         lon=numbers_of(columns["lon"]),
@@ -52,7 +54,7 @@ def pings_of(
         BadLine(first_line + row, *_why(batch, columns["ts"], row), value_of(row))
         for row in np.flatnonzero(~usable).tolist()
     ]
-    return PingsRead(select(batch, usable), bad)
+    return PingsRead(batch.select(usable), bad)
 
 
 def numbers_of(column: pa.Array) -> Floats:
@@ -77,13 +79,14 @@ def is_number(text: str) -> bool:
     return text.replace(".", "", 1).lstrip("-").isdecimal()
 
 
-def _drivers(column: pa.Array | None, driver: str | None, rows: int) -> list[str]:
+def _drivers(
+    column: pa.Array | None, driver: str | None, rows: int
+) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Drivers' ids, each once, and the place of each row's among them; an empty one where there is none."""
     if column is None:
-        return [driver or ""] * rows
+        return [driver or ""], np.zeros(rows, dtype=np.int32)
     coded = pc.fill_null(pc.cast(column, pa.string()), "").dictionary_encode()
-    names = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
-    chosen: list[str] = names[coded.indices.to_numpy(zero_copy_only=False)].tolist()
-    return chosen
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
 
 
 def _known(column: pa.Array | None, rows: int) -> Floats:
@@ -102,7 +105,7 @@ def _why(batch: PingBatch, times: pa.Array, row: int) -> tuple[str, str | None]:
             return "is missing", field
     ts: object = int(batch.ts_ms[row]) / 1000 if batch.ts_ms[row] != UNREADABLE_MS else given
     try:
-        require_ping(batch.driver_ids[row], ts, float(batch.lat[row]), float(batch.lon[row]))
+        require_ping(batch.names[batch.codes[row]], ts, float(batch.lat[row]), float(batch.lon[row]))
     except InvalidRecord as error:
         return error.reason, error.field
     raise AssertionError(f"row {row} is usable")

@@ -106,17 +106,16 @@ def _scanned(
     from streams.records.scanning import scan
 
     plain, ts_ms, numbers, codes, names = scan(np.frombuffer(data, dtype=np.uint8), begins, ends)
-    drivers = np.array([data[begin:end].decode() for begin, end in names.tolist()], dtype=object)
+    drivers = [data[begin:end].decode() for begin, end in names.tolist()]
     lat, lon = numbers[0], numbers[1]
     plain &= usable_places(ts_ms, lat, lon)
     rest = np.flatnonzero(~plain)
     if len(rest) == 0:
-        batch = PingBatch(
-            drivers[codes].tolist(), ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3])
-        )
+        batch = PingBatch(drivers, codes, ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3]))
         return DecodedPings(batch, np.arange(len(batch)), [])
     batch = PingBatch(
-        driver_ids=drivers[codes[plain]].tolist(),
+        names=drivers,
+        codes=codes[plain],
         ts_ms=ts_ms[plain],
         lat=lat[plain],
         lon=lon[plain],
@@ -127,7 +126,7 @@ def _scanned(
     message = np.concatenate((np.flatnonzero(plain), rest[others.message_index]))
     order = np.argsort(message, kind="stable")
     bad = [replace(b, index=int(rest[b.index])) for b in others.bad]
-    return DecodedPings(select(joined([batch, others.batch]), order), message[order], bad)
+    return DecodedPings(PingBatch.joined([batch, others.batch]).select(order), message[order], bad)
 
 
 def _decode_all(values: Sequence[bytes | None]) -> DecodedPings:
@@ -137,7 +136,7 @@ def _decode_all(values: Sequence[bytes | None]) -> DecodedPings:
     starts = range(0, len(values), AT_ONCE)
     parts = [_decode_few(values[start : start + AT_ONCE]) for start in starts]
     return DecodedPings(
-        joined([part.batch for part in parts]),
+        PingBatch.joined([part.batch for part in parts]),
         np.concatenate([part.message_index + i for i, part in zip(starts, parts, strict=True)]),
         [replace(b, index=b.index + i) for i, part in zip(starts, parts, strict=True) for b in part.bad],
     )
@@ -212,9 +211,8 @@ def checked(
     bad: list[BadMessage],
 ) -> DecodedPings:
     """Columns of those pings that are possible on Earth and in our time; the others join `bad`."""
-    driver_ids = [p.driver_id for p in pings]
-    batch = PingBatch(
-        driver_ids=driver_ids,
+    batch = PingBatch.of_drivers(
+        [p.driver_id for p in pings],
         ts_ms=parse_times([p.ts for p in pings]),
         lat=np.array([p.lat for p in pings], dtype=np.float64),
         lon=np.array([p.lon for p in pings], dtype=np.float64),
@@ -227,14 +225,14 @@ def checked(
     for row in np.flatnonzero(~usable).tolist():
         place = -1 if element is None else int(element[row])
         bad.append(_bad(int(message[row]), place, *_why(pings[row])))
-    return DecodedPings(select(batch, usable), message[usable], _in_order(bad))
+    return DecodedPings(batch.select(usable), message[usable], _in_order(bad))
 
 
 def usable_rows(batch: PingBatch) -> Mask:
     """Which rows have a driver, a place on Earth and a time that a phone can have sent."""
     usable = usable_places(batch.ts_ms, batch.lat, batch.lon)
-    if "" in batch.driver_ids:
-        usable &= np.array([d != "" for d in batch.driver_ids], dtype=np.bool_)
+    if "" in batch.names:
+        usable &= batch.codes != batch.names.index("")
     return usable
 
 
@@ -242,35 +240,6 @@ def usable_places(ts_ms: Places, lat: Floats, lon: Floats) -> Mask:
     """Which are on Earth and in a time that a phone can have sent."""
     on_earth = (abs(lat) <= 90) & (abs(lon) <= 180)
     return on_earth & (ts_ms >= EARLIEST_MS) & (ts_ms < LATEST_MS)
-
-
-def select(batch: PingBatch, rows: Mask | Places) -> PingBatch:
-    """The rows of a batch for which a mask is true, or that are numbered."""
-    numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-    return PingBatch(
-        driver_ids=[batch.driver_ids[i] for i in numbers.tolist()],
-        ts_ms=batch.ts_ms[rows],
-        lat=batch.lat[rows],
-        lon=batch.lon[rows],
-        accuracy_m=batch.accuracy_m[rows],
-        speed_mps=batch.speed_mps[rows],
-    )
-
-
-def joined(batches: Sequence[PingBatch]) -> PingBatch:
-    """One batch of several, in their order."""
-    if len(batches) == 1:
-        return batches[0]
-    if not batches:
-        return PingBatch.of([])
-    return PingBatch(
-        driver_ids=[driver_id for batch in batches for driver_id in batch.driver_ids],
-        ts_ms=np.concatenate([b.ts_ms for b in batches]),
-        lat=np.concatenate([b.lat for b in batches]),
-        lon=np.concatenate([b.lon for b in batches]),
-        accuracy_m=np.concatenate([b.accuracy_m for b in batches]),
-        speed_mps=np.concatenate([b.speed_mps for b in batches]),
-    )
 
 
 def require_ping(driver_id: str, ts: object, lat: float, lon: float) -> int:

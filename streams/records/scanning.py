@@ -46,7 +46,7 @@ def scan(data: Bytes, begins: Places, ends: Places) -> Any:
     plain = np.zeros(n, dtype=np.bool_)
     ts_ms = np.zeros(n, dtype=np.int64)
     numbers = np.full((4, n), np.nan)
-    codes = np.zeros(n, dtype=np.int64)
+    codes = np.zeros(n, dtype=np.int32)
     names = np.zeros((n, 2), dtype=np.int64)
     table = np.full(_table_size(n), -1, dtype=np.int64)
     known = 0
