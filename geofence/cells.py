@@ -1,6 +1,6 @@
 """Fences by the cells of a grid: what lies along a road is found without asking the R-tree at every fix."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import asin, cos, floor, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geofence.fences import Box, Fence
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 CELL_DEG: Final = 0.01
 COLUMNS: Final = round(360 / CELL_DEG)
@@ -31,20 +32,24 @@ class Cell:
 
     `shapes` (n, 8): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
     `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, and how
-    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends. `lasting`: each of
+    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends. `owners` (n, 2): the
+    number of the fence's version in the set it is of, and the hash of the customer's id. `lasting`: each of
     them holds at any time.
     """
 
     fences: "tuple[Fence, ...]"
     shapes: Floats
     edges: Floats
+    owners: Ints
     lasting: bool
 
 
 class Cells:
     """The cells looked at so far, each made when it is first asked for."""
 
-    def __init__(self, find: "Callable[[Box], Iterable[Fence]]", lasts: "Callable[[Fence], bool]") -> None:
+    def __init__(
+        self, find: "Callable[[Box], Mapping[int, Fence]]", lasts: "Callable[[Fence], bool]"
+    ) -> None:
         self._find = find
         self._lasts = lasts
         self._made: dict[int, Cell | None] = {}
@@ -86,15 +91,14 @@ class Cells:
         south, west = (row - MARGIN) * CELL_DEG - 90, (column - MARGIN) * CELL_DEG - 180
         side = (1 + 2 * MARGIN) * CELL_DEG
         box = west, max(south, -90.0), west + side, min(south + side, 90.0)
-        fences = tuple(self._find(box))
-        if not fences:
-            return None
-        return cell_of(fences, all(map(self._lasts, fences)))
+        fences = self._find(box)
+        return cell_of(fences, all(map(self._lasts, fences.values()))) if fences else None
 
 
-def cell_of(fences: "Iterable[Fence]", lasting: bool) -> Cell:
-    """These fences as a cell; `lasting`: each holds at any time."""
-    by_id = tuple(sorted(fences, key=lambda f: f.fence_id))
+def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
+    """These fences, given by number, as a cell; `lasting`: each holds at any time."""
+    numbers = sorted(fences, key=lambda n: (fences[n].fence_id, n))
+    by_id = tuple(fences[n] for n in numbers)
     rows, edges, count = [], [], 0
     for fence in by_id:
         own = _edges(fence) if fence.radius_m is None else NO_EDGES
@@ -102,7 +106,8 @@ def cell_of(fences: "Iterable[Fence]", lasting: bool) -> Cell:
         rows.append((*disc, count, count + len(own), fence.lat, fence.lon, fence.spread_m()))
         edges.append(own)
         count += len(own)
-    return Cell(by_id, np.array(rows), np.concatenate(edges), lasting)
+    owners = [(n, hash(fences[n].customer_id)) for n in numbers]
+    return Cell(by_id, np.array(rows), np.concatenate(edges), np.array(owners), lasting)
 
 
 @njit(cache=True)

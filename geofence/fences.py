@@ -160,7 +160,8 @@ class FenceSet:
     """
 
     def __init__(self, fences: Iterable[Fence] = ()) -> None:
-        self._fences: list[Fence | None] = []  # by number; None has gone
+        self._fences: dict[int, Fence] = {}  # by number
+        self._count = 0  # numbers given; none is given twice
         self._numbers: dict[str, tuple[int, ...]] = {}  # by fence id: its versions
         self._of_customer: dict[str, tuple[str, ...]] = {}
         self._gone = 0
@@ -177,7 +178,7 @@ class FenceSet:
         return len(self._numbers)
 
     def __iter__(self) -> Iterator[Fence]:
-        return (f for f in self._fences if f is not None)
+        return iter(self._fences.values())
 
     def __contains__(self, fence_id: str) -> bool:
         return fence_id in self._numbers
@@ -214,8 +215,11 @@ class FenceSet:
 
     def versions(self, fence_id: str) -> list[Fence]:
         """All versions of a fence, in the order they came."""
-        found = (self._fences[n] for n in self._numbers.get(fence_id, ()))
-        return [f for f in found if f is not None]
+        return [self._fences[n] for n in self._numbers.get(fence_id, ())]
+
+    def at(self, number: int) -> Fence | None:
+        """The version of a fence with this number in `Cell.owners`; None when it has gone."""
+        return self._fences.get(number)
 
     def of_customer(self, customer_id: str, ts_ms: int) -> list[Fence]:
         """The fences of a customer that hold at that time, by fence id."""
@@ -245,7 +249,7 @@ class FenceSet:
         apart_m = max(distance_m(*places[0], *p) for p in places[1:]) if len(places) > 1 else 0.0
         whole, cell = self.cells.about(*places[0], wide_m(within_m) + apart_m)
         if not whole:
-            there = self.in_box(box_around(*places[0], wide_m(within_m) + SLACK * apart_m), ts_ms)
+            there = self._holding_in(box_around(*places[0], wide_m(within_m) + SLACK * apart_m), ts_ms)
             cell = cell_of(there, lasting=True) if there else None
         return cell
 
@@ -255,12 +259,16 @@ class FenceSet:
 
     def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
         """Fences that hold at that time and whose own box meets this one, by fence id."""
-        there = self._versions_in_box(box)
-        return sorted((f for f in there if self.holds_at(f, ts_ms)), key=lambda f: f.fence_id)
+        return sorted(self._holding_in(box, ts_ms).values(), key=lambda f: f.fence_id)
 
-    def _versions_in_box(self, box: Box) -> list[Fence]:
+    def _holding_in(self, box: Box, ts_ms: int) -> dict[int, Fence]:
+        """The same by number."""
+        return {n: f for n, f in self._versions_in_box(box).items() if self.holds_at(f, ts_ms)}
+
+    def _versions_in_box(self, box: Box) -> dict[int, Fence]:
+        """By number."""
         numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
-        return [f for f in map(self._fences.__getitem__, numbers) if f is not None]
+        return {n: self._fences[n] for n in numbers if n in self._fences}
 
     def holds_at(self, fence: Fence, ts_ms: int) -> bool:
         """Whether this is the version of its fence that holds at that time."""
@@ -283,13 +291,13 @@ class FenceSet:
 
     def _register(self, fence: Fence) -> int:
         for number in self._numbers.get(fence.fence_id, ()):
-            old = self._fences[number]
-            if old is not None and fence.valid_from_ms in (None, old.valid_from_ms):
+            if fence.valid_from_ms in (None, self._fences[number].valid_from_ms):
                 self._drop(number)
-            elif old is not None:
-                self.cells.forget(old.box())
-        number = len(self._fences)
-        self._fences.append(fence)
+            else:
+                self.cells.forget(self._fences[number].box())
+        number = self._count
+        self._count += 1
+        self._fences[number] = fence
         self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)
         fence_ids = self._of_customer.get(fence.customer_id, ())
         if fence.fence_id not in fence_ids:
@@ -302,27 +310,22 @@ class FenceSet:
         self.cells.forget(fence.box())
 
     def _drop(self, number: int) -> None:
-        fence = self._fences[number]
-        assert fence is not None
+        fence = self._fences.pop(number)
         self._note(fence)
-        self._fences[number] = None
         self._gone += 1
         _take(self._numbers, fence.fence_id, number)
         if all(f.customer_id != fence.customer_id for f in self.versions(fence.fence_id)):
             _take(self._of_customer, fence.customer_id, fence.fence_id)
 
     def _tidy(self) -> None:
-        if self._gone > 100 and self._gone > len(self._fences) / 2:
+        if self._gone > 100 and self._gone > len(self._fences):
             self._tree = self._build()
 
     def _build(self) -> Any:
-        """A tree of the fences there are, numbered anew without holes."""
-        self._fences = [f for f in self._fences if f is not None]
+        """A tree of the fences there are."""
         self._gone = 0
-        self._numbers = {}
         numbers, corners = array("q"), array("d")
-        for number, fence in enumerate(self):
-            self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)
+        for number, fence in self._fences.items():
             for box in _split(fence.box()):
                 numbers.append(number)
                 corners.extend(box)

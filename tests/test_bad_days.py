@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from geofence.events import Ping, ServiceTime, VisitStatus
@@ -137,7 +138,7 @@ def test_a_burst_after_an_outage_longer_than_the_lateness_allowed():
     told += engine.feed(batch(between(pings, 580, 10**6)))
     told += engine.feed(batch(outage))
     told += engine.settle()
-    assert_as_on_a_good_day([replace(r, flags=()) for r in standing(told)], within_s=4)
+    assert_as_on_a_good_day([msgspec.structs.replace(r, flags=()) for r in standing(told)], within_s=4)
     assert standing(told)[0].pings == visits(pings, [A, B], [ROUTE])[0].pings
 
 

@@ -227,6 +227,12 @@ class LiveFences(RuleBasedStateMachine):
     def look(self, lat, lon, within_m, ts_ms):
         assert self.fences.near(lat, lon, within_m, ts_ms) == self.scan.near(lat, lon, within_m, ts_ms)
 
+    @rule(lat=near_lats, lon=near_lons, ts_ms=st.integers(-5, 40))
+    def number(self, lat, lon, ts_ms):
+        cell = self.fences.about([(lat, lon)], 300, ts_ms)
+        if cell is not None:
+            assert list(cell.fences) == [self.fences.at(number) for number, _ in cell.owners.tolist()]
+
     @rule(customer_id=customers, ts_ms=st.integers(-5, 40))
     def ask_a_customer(self, customer_id, ts_ms):
         expected = [f for f in self.scan.holding(ts_ms) if f.customer_id == customer_id]
