@@ -41,7 +41,7 @@ class Driver:
     change it any more. So it does not matter in what portions they come.
     """
 
-    def __init__(self, driver_id: str, fences: FenceSet, rules: Rules) -> None:
+    def __init__(self, driver_id: str, fences: FenceSet, rules: Rules, events: bool = True) -> None:
         self.driver_id = driver_id
         self.days: list[Day] = []
         self.gone: list[Day] = []  # days let go whose persisted state is still to be deleted
@@ -57,6 +57,7 @@ class Driver:
         self._ticks = Ticks(driver_id)
         self._fences = fences
         self._rules = rules
+        self._events = events  # wanted beside the records
         self._lateness_ms = round(1000 * rules.allowed_lateness_s)
         self._gap_ms = round(1000 * rules.shift_gap_s)
         self._kept_ms = round(1000 * rules.day_kept_s)
@@ -237,7 +238,9 @@ class Driver:
         routes = [self.routes[k] for k in sorted(self.routes)]
         plan = Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
         given = Names(self.driver_id, names)
-        day.shift = Shift(self.driver_id, day.track, day.device, plan, self._fences, self._rules, given)
+        day.shift = Shift(
+            self.driver_id, day.track, day.device, plan, self._fences, self._rules, given, self._events
+        )
         day.open = set(self.teller.ids_of(day.serial))
         if day.finished:
             day.shift.finish()
@@ -288,7 +291,8 @@ class Driver:
 
     def _tell(self, day: Day, outputs: list[Output]) -> None:
         assert day.shift is not None
-        after_ms = FOREVER_MS if day.events_after_ms is None else day.events_after_ms
+        told_ms = day.events_after_ms if self._events else None
+        after_ms = FOREVER_MS if told_ms is None else told_ms
         report = day.shift.report(after_ms)
         decided_ms = day.shift.decided_ms()
         outputs += self.teller.tell(day, report, decided_ms)

@@ -38,11 +38,15 @@ class Engine:
     """Feeds pings to their drivers and collects what they tell.
 
     The final records (highest revision of each visit) follow from the set of pings, fences and routes alone.
+    Without `events` only records are told, and what only events need is not looked for.
     """
 
-    def __init__(self, rules: Rules | None = None, fences: FenceSet | None = None) -> None:
+    def __init__(
+        self, rules: Rules | None = None, fences: FenceSet | None = None, *, events: bool = True
+    ) -> None:
         self.rules = Rules() if rules is None else rules
         self.fences = FenceSet() if fences is None else fences
+        self._events = events  # wanted beside the records
         self.counters = Counters()
         self._drivers: dict[str, Driver] = {}
         self._dirty: set[str] = set()
@@ -132,7 +136,7 @@ class Engine:
 
     def restore(self, driver_id: str, head: bytes, chunks: Mapping[int, bytes]) -> None:
         """Bring a driver back from what `take_dirty` gave."""
-        driver = Driver(driver_id, self.fences, self.rules)
+        driver = Driver(driver_id, self.fences, self.rules, self._events)
         state.restore(driver, head, chunks)
         self._drivers[driver_id] = driver
         self._idle.add(driver_id)
@@ -170,7 +174,8 @@ class Engine:
     def _driver(self, driver_id: str) -> Driver:
         driver = self._drivers.get(driver_id)
         if driver is None:
-            driver = self._drivers[driver_id] = Driver(driver_id, self.fences, self.rules)
+            driver = Driver(driver_id, self.fences, self.rules, self._events)
+            self._drivers[driver_id] = driver
         return driver
 
 

@@ -49,6 +49,7 @@ class Shift:
         fences: FenceSet,
         rules: Rules,
         names: Names,
+        events: bool = True,
     ) -> None:
         self.finished = False
         self.names = names
@@ -62,7 +63,7 @@ class Shift:
         self._rules = rules
         self._assigner = Assigner(plan, rules.dwell_s)
         self._reporter = Reporter(driver_id, plan, rules, names)
-        self._passes = Passes(driver_id, fences, rules.tell_pass_bys)
+        self._passes = Passes(driver_id, fences, events and rules.tell_pass_bys)
         self._begin = 0  # believed fix from which standstills are looked for
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay

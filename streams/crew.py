@@ -48,7 +48,7 @@ class Share:
     """The drivers that one process has."""
 
     def __init__(self, rules: Rules, fences: FenceSet, routes: Iterable[Route], wanted: Wanted) -> None:
-        self._engine = Engine(rules, fences)
+        self._engine = Engine(rules, fences, events=wanted.events)
         self._tally = Tally(wanted)
         for route in routes:
             self._engine.put_route(route)

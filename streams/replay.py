@@ -79,7 +79,8 @@ class Outputs:
 class Summary:
     """What a replay has read and told; every ping read is used, duplicate, too late or rejected.
 
-    `rows` went to the training table (None: there is none), `quarantined` ones were refused, for `reasons`.
+    Events are None where none were wanted. `rows` went to the training table (None: there is none),
+    `quarantined` ones were refused, for `reasons`.
     """
 
     fences: int = 0
@@ -90,7 +91,7 @@ class Summary:
     rejected: int = 0
     records: int = 0
     visits: int = 0
-    events: int = 0
+    events: int | None = None
     rows: int | None = None
     quarantined: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -103,7 +104,8 @@ class Summary:
     def add(self, totals: Totals) -> None:
         """Count what one share of the drivers came to."""
         for name in Totals.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(totals, name))
+            if getattr(self, name) is not None:
+                setattr(self, name, getattr(self, name) + getattr(totals, name))
 
     def as_dict(self) -> dict[str, Any]:
         """The figures by name."""
@@ -117,8 +119,11 @@ class Summary:
         return (
             f"{self.pings:,} pings: {self.used:,} used, {self.duplicate:,} duplicate, "
             f"{self.too_late:,} too late, {self.rejected:,} rejected; {self.visits:,} visits "
-            f"({self.records:,} records, {self.events:,} events){self._of_table()}"
+            f"({self.records:,} records{self._of_events()}){self._of_table()}"
         )
+
+    def _of_events(self) -> str:
+        return "" if self.events is None else f", {self.events:,} events"
 
     def _of_table(self) -> str:
         if self.rows is None:
@@ -176,7 +181,7 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
     inputs.size()
     fences = FenceSet(read_fences(inputs.fences))
     routes = list(read_routes(inputs.routes)) if inputs.routes is not None else []
-    summary = Summary(fences=len(fences), routes=len(routes))
+    summary = Summary(len(fences), len(routes), events=None if outputs.events is None else 0)
     wanted = Wanted(outputs.events is not None, outputs.table is not None)
     telling = _told if inputs.data_set() is None else _told_by_many
     with ExitStack() as stack:
@@ -234,7 +239,8 @@ def _told_by_many(
     path = inputs.data_set()
     assert path is not None
     parts = parts_of(path)
-    given = Given(list(known.fences), known.rules, known.routes, known.device_events)
+    fences = list(known.fences)
+    given = Given(fences, known.rules, known.routes, known.device_events, wanted.events)
     tasks = tasks_for(parts)
     tally = Tally(wanted)
     with cluster(inputs.scheduler, inputs.processes) as client:

@@ -104,7 +104,7 @@ def search(
 
 def detect(material: Material, rules: Rules) -> list[ServiceTime]:
     """The visits that a replay with these rules ends with."""
-    engine = Engine(rules, FenceSet(material.fences))
+    engine = Engine(rules, FenceSet(material.fences), events=False)
     outputs = [o for route in material.routes for o in engine.put_route(route)]
     for batch in material.pings:
         outputs += engine.feed(batch)

@@ -41,6 +41,8 @@ class Given:
     rules: Rules
     routes: Sequence[Route] = ()
     device_events: Sequence[DeviceFenceEvent] = ()
+    events: bool = True
+    """Whether geofence events are wanted too."""
 
 
 @dataclass(slots=True)
@@ -133,7 +135,7 @@ def _detected(frame: pd.DataFrame, given: Given) -> Told:
         if driver_id == "":
             told.spoilt += sorted(own["ts_ms"])
             continue
-        engine = Engine(given.rules, fences)
+        engine = Engine(given.rules, fences, events=given.events)
         for route in routes.get(driver_id, ()):
             told.outputs += engine.put_route(route)
         told.outputs += _fed(engine, own, deque(events.get(driver_id, ())))

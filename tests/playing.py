@@ -40,8 +40,8 @@ class Store:
             else:
                 self.drivers.pop(driver_id, None)
 
-    def revive(self, fences: FenceSet, rules: Rules | None = None) -> Engine:
-        engine = Engine(rules, fences)
+    def revive(self, fences: FenceSet, rules: Rules | None = None, events: bool = True) -> Engine:
+        engine = Engine(rules, fences, events=events)
         for driver_id, (head, chunks) in self.drivers.items():
             if head:
                 engine.restore(driver_id, head, dict(chunks))
@@ -72,10 +72,11 @@ def play(
     restarts: Collection[int] = (),
     rules: Rules | None = None,
     settle: bool = True,
+    events: bool = True,
 ) -> Played:
     """Feed the portions in order; after those numbered in `restarts` the engine is killed and revived."""
     fences = FenceSet(recording.fences)
-    engine = Engine(rules, fences)
+    engine = Engine(rules, fences, events=events)
     played = Played([], np.zeros(3, dtype=int), Store())
     for route in recording.routes:
         played.outputs += engine.put_route(route)
@@ -87,7 +88,7 @@ def play(
         if number in restarts:
             played.counted += counted(engine)
             played.store.apply(engine.take_dirty())
-            engine = played.store.revive(fences, rules)
+            engine = played.store.revive(fences, rules, events)
     if settle:
         played.outputs += engine.settle()
     played.counted += counted(engine)

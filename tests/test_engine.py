@@ -94,6 +94,17 @@ def test_records_do_not_depend_on_portions(profile, at):
     assert len(whole.records) >= 5
 
 
+@given(towns, cuts, st.integers(0, 99), st.sets(st.integers(0, 40), max_size=3))
+@quickly
+def test_records_are_told_as_they_are_with_events_when_these_are_not_wanted(profile, at, seed, restarts):
+    recording = town(profile)
+    portions = cut(shuffled(recording.pings, seed, 4 * LATENESS_MS), at)
+    both = play(recording, portions, restarts)
+    records = play(recording, portions, restarts, events=False)
+    assert records.outputs == [o for o in both.outputs if isinstance(o, ServiceTime)] != both.outputs
+    assert (records.counted == both.counted).all()
+
+
 @given(towns, cuts, st.sets(st.integers(0, 40), max_size=6))
 @quickly
 def test_records_survive_restarts_even_when_pings_come_late(profile, at, restarts):

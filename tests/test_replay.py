@@ -79,6 +79,14 @@ def test_two_replays_give_the_same_bytes(files):
     assert records(files / "events.a")[0]["type"] in {"entered", "dwelled"}
 
 
+def test_events_are_counted_where_they_are_wanted_and_change_no_record(files, capsys):
+    assert replay(files, "--json", "--events", str(files / "events.jsonl"), out="with") == 0
+    assert json.loads(capsys.readouterr().out)["events"] == len(records(files / "events.jsonl")) > 0
+    assert replay(files, "--json", out="without") == 0
+    assert json.loads(capsys.readouterr().out)["events"] is None
+    assert (files / "with").read_bytes() == (files / "without").read_bytes()
+
+
 def test_the_kind_of_file_does_not_matter(files):
     lines = (files / "pings.jsonl").read_bytes()
     (files / "pings.jsonl.gz").write_bytes(gzip.compress(lines))

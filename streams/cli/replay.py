@@ -27,7 +27,11 @@ Examples:
 @click.option(
     "--out", type=options.WRITABLE, required=True, help="Where service-times records go; - for stdout."
 )
-@click.option("--events", type=options.WRITABLE, help="Where geofence-events records go.")
+@click.option(
+    "--events",
+    type=options.WRITABLE,
+    help="Where geofence-events records go; without it none are looked for, which is faster.",
+)
 @click.option("--rejects", type=options.WRITABLE, help="Where bad lines go, as dead-letters records.")
 @click.option("--table", metavar="DIR", help="Put the visits into this training table too.")
 @click.option("--weather", type=options.READABLE, help="Weather by region, for the training table.")
