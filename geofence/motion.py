@@ -29,6 +29,8 @@ SPEED_DRIVE_MPS = 4.0
 HIDDEN_STOP_MIN_S = 45.0
 HIDDEN_MOVE_MIN_S = 12.0
 TIE = 1e-7  # scores this close are equal, wherever the decoding began
+REFLECTED = 0.05  # share of steps to or from a fix that a reflected signal threw off: no smooth noise ...
+REFLECTED_TIMES = 2.5  # ... so many times as far as the rest
 OUTLIER = 1e-4  # share of steps that fit nothing
 
 
@@ -36,6 +38,16 @@ OUTLIER = 1e-4  # share of steps that fit nothing
 def _gauss2(d: float, scale: float) -> float:
     """Log density of a step of length d under an isotropic normal, with a floor for outliers."""
     return log((1.0 - OUTLIER) * np.exp(-0.5 * (d / scale) ** 2) / (2 * pi * scale * scale) + OUTLIER * 1e-5)
+
+
+@njit(cache=True)
+def _still(d: float, noise_m: float, walk: float) -> float:
+    """Log density of a step of length d while standing: noise, mostly of the usual size, and a walk."""
+    near = noise_m * noise_m + walk * walk
+    wide = (REFLECTED_TIMES * noise_m) ** 2 + walk * walk
+    p = (1.0 - REFLECTED) * np.exp(-0.5 * d * d / near) / (2 * pi * near)
+    p += REFLECTED * np.exp(-0.5 * d * d / wide) / (2 * pi * wide)
+    return log(p + OUTLIER * 1e-5)
 
 
 @njit(cache=True)
@@ -56,7 +68,7 @@ def step_scores(d: float, dt: float, noise_m: float) -> Any:
     drive = DRIVE_MPS * dt
     still = sqrt(noise_m * noise_m + walk * walk)
     switch = 1.0 - np.exp(-SWITCH_PER_S * dt)
-    stand = _gauss2(d, still) + log(1.0 - 0.98 * switch)
+    stand = _still(d, noise_m, walk) + log(1.0 - 0.98 * switch)
     half = _part(d, still, drive) + log(switch)
     both = _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
     move = -1e9

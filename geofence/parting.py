@@ -79,12 +79,10 @@ def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float,
     """Last row before the van hops to another place, within the standing rows a..j; j when it does not."""
     k = a
     while k < j:
-        if step_m(x, y, k, k + 1) <= HOP_MPS * (t[k + 1] - t[k]) + 2.0 * jitter:
+        end = hop_end(t, x, y, jitter, k, j)
+        if end == k:
             k += 1
             continue
-        end = k + 1
-        while end < j and step_m(x, y, end, end + 1) > HOP_MPS * (t[end + 1] - t[end]) + 2.0 * jitter:
-            end += 1
         bx, by = mean_place(x, y, max(a, k - 2), k)
         ex, ey = mean_place(x, y, end, min(j, end + 2))
         fastest = 0.0
@@ -95,6 +93,14 @@ def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float,
             return k
         k = end
     return j
+
+
+@kernel(rows)
+def hop_end(t: Floats, x: Floats, y: Floats, jitter: float, k: int, j: int) -> int:
+    """Last row of the fast steps that follow one another after row k, at most row j; k when there is none."""
+    while k < j and step_m(x, y, k, k + 1) > HOP_MPS * (t[k + 1] - t[k]) + 2.0 * jitter:
+        k += 1
+    return k
 
 
 @kernel(rows)

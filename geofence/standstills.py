@@ -11,7 +11,7 @@ from geofence.compiling import kernel
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
 from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
-from geofence.parting import CLOSE_S, hop_after, jitter_m, left_for_good, with_returns
+from geofence.parting import CLOSE_S, hop_after, hop_end, jitter_m, left_for_good, with_returns
 from geofence.unseen import hidden_stop
 
 Floats = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ def _runs(
             j += 1
         j = with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
         jitter = jitter_m(x, y, i, j)
-        a = i
+        a, left = i, i
         while a <= j:
             b = hop_after(t, x, y, speed_mps, jitter, a, j)
             while True:
@@ -100,16 +100,17 @@ def _runs(
                 if k == b:
                     break
                 b = k
-            begin = i - 1 if a == i else a - 1
+            begin = i - 1 if a == i else left
             while a == i and begin > 0 and states[begin] == DRIVE:
                 begin -= 1
-            end = b + 1
+            stands = max(b + 1, hop_end(t, x, y, jitter, b, j))
+            end = stands
             while b == j and end < n - 1 and states[end] == DRIVE:
                 end += 1
             describe(t, x, y, noise_m, speed_mps, states, begin, a, b, end, jitter, out[count])
             out[count, 16], out[count, 17] = j + 1, t[j]
             count += 1
-            a = b + 1
+            a, left = stands, b
         i = j + 1
     return out[:count]
 

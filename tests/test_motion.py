@@ -49,6 +49,13 @@ def test_reported_speed_decides_where_positions_wander():
     assert set(decode(wandering)[0]) == {STAND}
 
 
+def test_a_fix_thrown_off_by_a_reflection_does_not_end_a_stand():
+    standing = [(5 * n, 3.0 * (n % 2)) for n in range(30)]
+    standing[15] = (75, 22.0)
+    assert set(decode(standing)[0]) == {STAND}
+    assert DRIVE in decode([*standing[:15], (75, 90.0), *standing[16:]])[0]
+
+
 def test_a_long_way_in_a_long_silence_hides_a_stop():
     states, kinds, _ = decode([*path((10, 10)), (950, 1500), (955, 1550), (960, 1600), (965, 1650)])
     assert STAND not in states

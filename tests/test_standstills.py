@@ -109,6 +109,17 @@ def test_a_van_moved_to_the_next_door_stands_twice():
     assert len([s for s in stands(track) if 1990 < s.park[0] < 2070 and s.pings > 10]) == 2
 
 
+def test_no_stand_is_left_on_a_short_way_that_takes_several_fixes():
+    """The way to the next door shows in fixes of its own, each too near the last for a drive."""
+    track = Drawn(every_s=5, noise_m=0.5).stand(30).drive(2000).stand(120)
+    for east in (2013, 2026, 2039):
+        track.at = (east, 0)
+        track.stand(5)
+    track.stand(120).drive(5000).stand(20)
+    found = [s for s in stands(track) if 1980 < s.park[0] < 2060]
+    assert [round(s.park[0], -1) for s in found] == [2000, 2040]
+
+
 @pytest.mark.parametrize("back_mps", [1.5, 4.0])
 def test_a_hurried_walk_or_a_van_moved_aside_that_ends_where_it_began_is_one_stand(back_mps):
     track = Drawn(every_s=5, noise_m=1.0).stand(30).drive(2000).stand(60).drive(2000, 18, mps=4.5).stand(30)
