@@ -1,6 +1,7 @@
 """Machine code that numba keeps on disk, made anew when anything it was made of has changed."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from hashlib import blake2b
@@ -8,8 +9,25 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core.registry import cpu_target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def load() -> None:
+    """Have numba ready, which otherwise happens when a kernel is first called, and sooner than then.
+
+    It imports all of scipy.linalg to see whether there is a BLAS, which takes as long as all else that it
+    needs; no kernel here multiplies matrices. For a process that compiles nothing else and has one thread.
+    """
+    if "scipy.linalg" in sys.modules:
+        return
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # as if it were not installed
+    try:
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
+    finally:
+        del sys.modules["scipy.linalg"]
 
 
 def sources(*modules: ModuleType) -> int:

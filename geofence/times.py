@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import floor, isfinite
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ _RFC_3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d))", re.ASCII
 )
 _NO_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
+_MINUTES: Final = [f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
+_SECONDS: Final = [f"{second:02}." for second in range(60)]
+_THOUSANDTHS: Final = [f"{ms:03}Z" for ms in range(1000)]
 _FURTHEST_S: Final = 253_402_300_800
 """The year 10,000."""
 
@@ -51,14 +55,28 @@ def parse_times(values: Sequence[object]) -> npt.NDArray[np.int64]:
     return np.array([_parse_or_mark(v) for v in values], dtype=np.int64) if fast is None else fast
 
 
+def parse_joined(characters: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64] | None:
+    """So many times as ASCII texts of one length, one after another; None when they are not written alike."""
+    rows = characters.reshape(count, -1)
+    first = rows[0].tobytes().decode("latin-1")
+    return None if _RFC_3339.fullmatch(first) is None else _parse_columns(np.ascontiguousarray(rows.T), first)
+
+
 def format_time(ts_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds.
 
     >>> format_time(1_790_000_336_604)
     '2026-09-21T14:18:56.604Z'
     """
-    text = (_EPOCH + timedelta(milliseconds=ts_ms)).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    day, ms = divmod(ts_ms, 86_400_000)
+    minute, ms = divmod(ms, 60_000)
+    second, ms = divmod(ms, 1000)
+    return f"{_date(day)}{_MINUTES[minute]}{_SECONDS[second]}{_THOUSANDTHS[ms]}"
+
+
+@lru_cache(maxsize=128)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def require_plausible(ts_ms: int, field: str | None = None) -> int:
@@ -112,14 +130,10 @@ def _parse_numbers(values: Sequence[float]) -> npt.NDArray[np.int64] | None:
 
 
 def _parse_texts(texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    first = texts[0]
-    if len(set(map(len, texts))) != 1 or _RFC_3339.fullmatch(first) is None:
-        return None
     joined = "".join(texts)
-    if not joined.isascii():
+    if len(set(map(len, texts))) != 1 or not joined.isascii():
         return None
-    rows = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(texts), len(first))
-    return _parse_columns(np.ascontiguousarray(rows.T), first)
+    return parse_joined(np.frombuffer(joined.encode(), dtype=np.uint8), len(texts))
 
 
 _DIGITS: Final = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from geofence import compiling
 from geofence.engine import Engine
 from geofence.events import DeviceFenceEvent, Output, PingBatch
 from geofence.fences import FenceSet
@@ -121,6 +122,7 @@ def crew(
     processes: int, rules: Rules, fences: FenceSet, routes: Sequence[Route], wanted: Wanted
 ) -> Iterator[Crew]:
     """So many processes, this one alone if it is one."""
+    compiling.load()
     if processes == 1:
         share = Share(rules, fences, routes, wanted)
         yield Crew([partial(_at_once, share)])

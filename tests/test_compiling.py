@@ -1,5 +1,8 @@
 """Stored machine code is not older than what it was made of."""
 
+import subprocess
+import sys
+
 from geofence import cleaning, motion
 from geofence.compiling import kernel, sources
 from geofence.decoding import extend
@@ -18,6 +21,15 @@ def test_a_kernel_that_calls_others_files_closes_over_their_fingerprint():
 def test_a_kernel_runs_without_compiling_too():
     """As tests under a debugger do."""
     assert step(2.0) == step.py_func(2.0) == 5.0
+
+
+def test_numba_is_had_ready_without_scipy_which_can_be_used_all_the_same():
+    code = (
+        "import sys; from geofence import compiling; compiling.load();"
+        "from streams.warm_up import warm_up; warm_up(); assert 'scipy.linalg' not in sys.modules;"
+        "from scipy.linalg import det; assert round(det([[2.0, 0.0], [0.0, 3.0]])) == 6"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @kernel(cleaning)

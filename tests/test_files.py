@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.events import Ping
-from geofence.times import format_time
+from geofence.times import format_time, parse_times
 from streams.errors import UnreadableInput
 from streams.files import read_fences, read_pings, read_routes, read_weather, writing
+from streams.files.columns import is_number, times_of
 from streams.files.opening import read_blocks
 from streams.records import encode
 
@@ -304,6 +305,31 @@ def test_stdin_is_json_lines():
         [sys.executable, "-c", code], input=as_jsonl(PINGS), capture_output=True, check=True
     )
     assert done.stdout == b"3\n"
+
+
+TIMES = [
+    "2026-09-21T14:18:56.604Z",
+    "2026-02-30T14:18:56.604Z",
+    "2026-09-21T14:18:56Z",
+    "ünklar",
+    "",
+    "1789992000",
+]
+
+
+@given(
+    st.lists(st.sampled_from(TIMES[:1] * 9 + TIMES) | st.text(max_size=24), max_size=12),
+    st.integers(0, 3),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_times_of_a_column_of_texts_are_those_of_its_values(texts, begin, missing):
+    texts = [*texts, None] if missing else texts
+    column = pa.array(texts, pa.string()).slice(begin)
+    values = column.to_pylist()
+    if values and values[0] and is_number(values[0]):  # then they may all be seconds since 1970
+        values = [float(v) if v and is_number(v) else v for v in values]
+    assert times_of(column).tolist() == parse_times(values).tolist()
 
 
 @given(st.lists(st.sampled_from([b"ab", b"", b"cdef", b"\r"]), max_size=8), st.integers(1, 10))

@@ -1,5 +1,6 @@
 """The `servicetime` command: imports subcommands when they are called, and turns errors into exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -189,7 +190,9 @@ def _drop_stdout() -> None:
 def main() -> None:
     """The console script."""
     end_when_told()
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    gc.freeze()  # else all there is is looked through for cycles before the process ends
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from geofence.errors import InvalidRecord
 from geofence.events import PingBatch
-from geofence.times import UNREADABLE_MS, parse_times
+from geofence.times import UNREADABLE_MS, parse_joined, parse_times
 from streams.errors import UnreadableInput
 from streams.files.pings import BadLine, PingsRead
 from streams.records.pings import require_ping, usable_rows
@@ -68,10 +68,23 @@ def times_of(column: pa.Array) -> npt.NDArray[np.int64]:
     if pa.types.is_timestamp(column.type):
         in_ms = pc.cast(pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False), pa.int64())
         return np.asarray(pc.fill_null(in_ms, UNREADABLE_MS).to_numpy(zero_copy_only=False), dtype=np.int64)
+    alike = _parsed_alike(column) if pa.types.is_string(column.type) and not column.null_count else None
+    if alike is not None:
+        return alike
     values = column.to_pylist()
     if pa.types.is_string(column.type) and any(v and is_number(v) for v in values[:1]):
         values = [float(v) if v and is_number(v) else v for v in values]
     return parse_times(values)
+
+
+def _parsed_alike(texts: pa.StringArray) -> npt.NDArray[np.int64] | None:
+    """Times that are all written alike, straight from the column's characters; None when they are not."""
+    _, offsets, characters = texts.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.diff(bounds)
+    if not len(lengths) or lengths[0] == 0 or (lengths != lengths[0]).any():
+        return None
+    return parse_joined(np.frombuffer(characters, dtype=np.uint8)[bounds[0] : bounds[-1]], len(texts))
 
 
 def is_number(text: str) -> bool:
