@@ -73,17 +73,31 @@ def kafka(run: Run) -> None:
         try:
             count = asyncio.run(throughput.publish(bootstrap, topics, files))
             bare = max(asyncio.run(throughput.bare_rate(bootstrap, topics, count)) for _ in range(2))
-            with throughput.worker(bootstrap, topics) as address:
-                worker = throughput.rate_until(address, count)
+            with throughput.worker(bootstrap, topics) as addresses:
+                worker = throughput.rate_until(addresses, count)
             pings = topics.name("gps-pings")
             found = {"bare aiokafka consumer": bare.wall, "this project's worker": worker.wall}
             by_cpu = {"bare aiokafka consumer": bare.cpu, "this project's worker": worker.cpu}
+            both = _on_both_cores(bootstrap, files)
+            found["this project's worker, --concurrency 2"] = both.wall
+            by_cpu["this project's worker, --concurrency 2"] = both.cpu
             found["Faust agent with a table"] = _peer("faust_table", bootstrap, pings, run.size(30_000))
             found["Quix Streams with state"] = _peer("quix_state", bootstrap, pings, run.size(200_000))
         finally:
             delete_topics(bootstrap, topics)
         run.figures |= {"kafka": found, "kafka_cpu": by_cpu}
         run.figures["p99_s"] = {drivers: _delay_s(run, bootstrap, drivers) for drivers in run.fleets()}
+
+
+def _on_both_cores(bootstrap: str, files: dict[str, str]) -> throughput.Rate:
+    """The worker as two processes, on topics of its own."""
+    topics = throughput.new_topics(bootstrap)
+    try:
+        count = asyncio.run(throughput.publish(bootstrap, topics, files))
+        with throughput.worker(bootstrap, topics, 2) as addresses:
+            return throughput.rate_until(addresses, count)
+    finally:
+        delete_topics(bootstrap, topics)
 
 
 def _delay_s(run: Run, bootstrap: str, drivers: int) -> float:

@@ -12,7 +12,7 @@ GOALS: Final = {
     "replay_cpu": ("msgspec decodes the file alone", {}),
 }
 TITLES: Final = {
-    "kafka": "Through Kafka, one process, 4 partitions, 400 drivers",
+    "kafka": "Through Kafka, one process unless said, 4 partitions, 400 drivers",
     "kafka_cpu": "The same by processor time",
     "replay": "Files, whole processes on all cores",
     "replay_cpu": "The same by processor time: files",

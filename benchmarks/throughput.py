@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -52,7 +52,7 @@ def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float, before_s: 
     """
     topics = new_topics(bootstrap)
     try:
-        with worker(bootstrap, topics) as address:
+        with worker(bootstrap, topics) as (address,):
             return asyncio.run(_delay_s(bootstrap, topics, files, rate_per_s, before_s, address))
     finally:
         delete_topics(bootstrap, topics)
@@ -69,12 +69,12 @@ async def _delay_s(
         sent = Sent()
         await publish_records(publisher, KINDS["fences"], files["fences"], sent)
         await publish_batches(publisher, [PingsRead(before, [])], None, sent)
-        await asyncio.to_thread(rate_until, address, len(before))
+        await asyncio.to_thread(rate_until, [address], len(before))
         await asyncio.sleep(CALM_S)
         calm = await asyncio.to_thread(_metrics, address)
         speed = span_s * rate_per_s / len(during)
         await publish_batches(publisher, [PingsRead(during, [])], speed, sent)
-        await asyncio.to_thread(rate_until, address, len(batch))
+        await asyncio.to_thread(rate_until, [address], len(batch))
         await asyncio.sleep(COMMITTED_S)
     return _quantile(
         await asyncio.to_thread(_metrics, address), calm, "servicetime_output_delay_seconds", 0.99
@@ -120,23 +120,27 @@ async def bare_rate(bootstrap: str, topics: Topics, count: int) -> Rate:
 
 
 @contextmanager
-def worker(bootstrap: str, topics: Topics) -> Iterator[str]:
-    """A worker without a table, ready; the address of its metrics."""
+def worker(bootstrap: str, topics: Topics, processes: int = 1) -> Iterator[list[str]]:
+    """A worker without a table, ready; the addresses of its processes' metrics."""
     words = ["--bootstrap", bootstrap, "--app-id", topics.app_id, "--topic-prefix", topics.prefix]
     with tempfile.TemporaryDirectory() as directory, Path(directory, "log").open("w+") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "streams.cli.main", "worker", *words),
                 *("--no-table", "--data-dir", directory, "--web-port", "0", "--idle-s", "3600"),
+                *("--concurrency", str(processes)),
             ],
             stderr=log,
         )
         try:
-            while not (found := re.search(r"Metrics at (\S+)/metrics", Path(log.name).read_text())):
+            found: list[str] = []
+            while len(found) < processes:
                 assert process.poll() is None, Path(log.name).read_text()
                 time.sleep(POLL_S)
-            _wait_until_ready(found[1])
-            yield found[1]
+                found = re.findall(r"Metrics at (\S+)/metrics", Path(log.name).read_text())
+            for address in found:
+                _wait_until_ready(address)
+            yield found
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -153,14 +157,14 @@ def _wait_until_ready(address: str) -> None:
         time.sleep(POLL_S)
 
 
-def rate_until(address: str, count: int) -> Rate:
-    """Pings a second from the first one used to the last."""
+def rate_until(addresses: Sequence[str], count: int) -> Rate:
+    """Pings a second from when every process has used some to the last."""
     first: tuple[float, float, float] | None = None
     while True:
-        metrics = _metrics(address)
-        used = sum(value for _, value in metrics.get("servicetime_pings_total", []))
-        now_s, cpu_s = time.monotonic(), metrics[CPU][0][1]
-        if used and first is None:
+        metrics = [_metrics(address) for address in addresses]
+        each = [sum(value for _, value in m.get("servicetime_pings_total", [])) for m in metrics]
+        used, now_s, cpu_s = sum(each), time.monotonic(), sum(m[CPU][0][1] for m in metrics)
+        if all(each) and first is None:
             first = (used, now_s, cpu_s)
         if used >= count and first is not None:
             done = count - first[0]
