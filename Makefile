@@ -25,6 +25,7 @@ $(KERNELS): $(STAMP) $(wildcard geofence/*.py) streams/warm_up.py
 	rm -f geofence/__pycache__/*.nb[ci]
 	@echo Compiling the detection...
 	@$(BIN)/python -c 'from streams.warm_up import warm_up; warm_up()'
+	@$(BIN)/python -m compileall -q geofence models simulation streams
 	touch $(KERNELS)
 
 demo: setup ## The main job, end to end, on real recorded input

@@ -3,14 +3,18 @@
 import gc
 from typing import Final
 
-THRESHOLDS: Final = (20_000, 100, 20)
+YOUNG: Final = 20_000
+OLDER: Final = (100, 20)
 """Objects made before the young are looked through; how often that before older ones are. With Python's own
 figures it looks through every driver's state again and again: most of a restore, and a fifth of all work. A
 look through the young stops everything for some 30 ms."""
 
+YOUNG_OFFLINE: Final = 1_000_000
+"""The same where nobody waits meanwhile."""
 
-def collect_rarely() -> None:
+
+def collect_rarely(young: int = YOUNG) -> None:
     """Look for cycles of garbage less often, and never in what is there now."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(young, *OLDER)

@@ -73,10 +73,10 @@ def command(
     time.
     """
     from streams.cli.progress import progress
-    from streams.memory import collect_rarely
+    from streams.memory import YOUNG_OFFLINE, collect_rarely
     from streams.replay import Inputs, Outputs, replay
 
-    collect_rarely()
+    collect_rarely(YOUNG_OFFLINE)
     inputs = Inputs(pings, fences, routes, weather, device_events, driver, scheduler, processes)
     if inputs.data_set() is not None and len(pings) > 1:
         raise click.UsageError("a data set is replayed alone: give one --pings")
