@@ -19,7 +19,7 @@ from geofence.fences import Fence
 from geofence.groups import NEAREST, Near, Target, promises
 from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
-from geofence.stepping import Used, believed, extended, without_oldest
+from geofence.stepping import Used, believed, extended
 from geofence.walk import Walk
 
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
@@ -110,7 +110,7 @@ class Assigner:
         found = self._likeliest(standstill, near) if len(near) > NEAREST else near
         numbers = self._near(found)
         self._make_room(len(self._customers))
-        self._beam, used = extended(
+        self._beam, used, chances, gid, resumes = extended(
             self._beam, numbers, walk, self._stand(standstill), len(self._open), self._mean_need
         )
         self._weighed = False
@@ -118,8 +118,8 @@ class Assigner:
         standing = _Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used)
         self._open.append(standing)
         self._standings[index] = standing
-        while len(self._open) > WINDOW:
-            self._settle_oldest()
+        if len(self._open) > WINDOW:
+            self._settle_oldest(chances.tobytes(), gid, resumes)
         return found
 
     def decisions(self, since: int = 0) -> list[Decision]:
@@ -197,16 +197,13 @@ class Assigner:
             found = standing.decisions[gid, resumes] = _decision(standing, gid, resumes > 0, self.plan)
         return found
 
-    def _settle_oldest(self) -> None:
+    def _settle_oldest(self, chances: bytes, gid: int, resumes: int) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
-        oldest = self._open[0]
-        gid, resumes = self._beam.past[0, 0].tolist()
+        oldest = self._open.pop(0)
         if gid >= 0:
             self._settled.append(self._decided(oldest, gid, resumes))
-        self._beam, chances = without_oldest(self._beam)
-        oldest.believe(chances.tobytes())
-        del self._open[0]
-        self.final_before = self._open[0].number if self._open else oldest.number + 1
+        oldest.believe(chances)
+        self.final_before = self._open[0].number
 
     def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
         """The candidates worth a look."""

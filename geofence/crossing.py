@@ -1,7 +1,7 @@
 """When a track crossed fences' boundaries before and after a standstill."""
 
 from collections.abc import Sequence
-from math import isnan
+from math import isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -68,14 +68,28 @@ def _cross_circles(floats: Floats, count: int, first: int, last: int, circles: F
     """Seconds of entry and exit of each circle (east, north, radius in metres)."""
     t, x, y = floats[T, :count], floats[X, :count], floats[Y, :count]
     part = _part(t, first, last)
-    begin, end = part[0], part[3]
-    found = np.empty((len(circles), 2))
+    begin, first, last, end = part
+    found = np.full((len(circles), 2), np.nan)
     outside = np.empty(end - begin)
     for n in range(len(circles)):
+        east, north, radius_m = circles[n]
+        if not _any_inside(x, y, first, last, east, north, radius_m):
+            continue
         for k in range(begin, end):
-            outside[k - begin] = np.hypot(x[k] - circles[n, 0], y[k] - circles[n, 1]) - circles[n, 2]
+            outside[k - begin] = sqrt((x[k] - east) ** 2 + (y[k] - north) ** 2) - radius_m
         found[n, 0], found[n, 1] = _cross(t, outside, part)
     return found
+
+
+@njit(cache=True)
+def _any_inside(
+    x: Floats, y: Floats, first: int, last: int, east: float, north: float, radius_m: float
+) -> bool:
+    """Whether any of the fixes first..last is in a circle."""
+    for k in range(first, last + 1):
+        if (x[k] - east) ** 2 + (y[k] - north) ** 2 <= radius_m * radius_m:
+            return True
+    return False
 
 
 @njit(cache=True)

@@ -20,7 +20,6 @@ from geofence.evidence import Candidate, candidates
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
-from geofence.parting import CLOSE_S
 from geofence.passing import BLOCK_MS, Passes
 from geofence.plan import Plan
 from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
@@ -223,13 +222,9 @@ class Shift:
 
     def _take_runs(self, at_end: bool) -> None:
         d = self._decoded
-        for run in d.runs(self._begin):
-            after = int(run[16])
-            certain = after < d.final and d.t[d.final - 1] >= d.t[after] + CLOSE_S
-            if not certain and not at_end:
-                break
+        for run in d.runs(self._begin, at_end):
             self._take(to_standstill(run, d.origin_ms))
-            self._begin = after
+            self._begin = int(run[16])
 
     def _driven(self) -> int:
         """The believed fix up to which every standstill has been taken."""

@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 RUN_COLUMNS = 19
+ALL = 1 << 40
 
 
 class Standstill(NamedTuple):
@@ -46,6 +47,12 @@ class Standstill(NamedTuple):
 
 
 @njit(cache=True)
+def _certain(t: Floats, after: int, final: int) -> bool:
+    """Whether nothing can change any more what ended before row `after`."""
+    return final > len(t) or (after < final and t[final - 1] >= t[after] + CLOSE_S)
+
+
+@njit(cache=True)
 def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> Any:
     """Whether a standstill from row `begin` on may have closed, and from which row on to look for the next.
 
@@ -59,7 +66,7 @@ def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> 
     if i < final and states[i] == STAND:
         while after < final and states[after] == STAND and kinds[after] != HIDDEN_MOVE:
             after += 1
-    return after < final and t[final - 1] >= t[after] + CLOSE_S, max(i, begin)
+    return _certain(t, after, final), max(i, begin)
 
 
 @kernel(describing, edges, parting, rows, unseen)
@@ -72,6 +79,7 @@ def _runs(
     states: Bytes,
     kinds: Bytes,
     begin: int,
+    final: int,
 ) -> Any:
     n = len(t)
     most = 0
@@ -83,6 +91,8 @@ def _runs(
     while i < n:
         if states[i] == DRIVE:
             if i > 0 and kinds[i] == HIDDEN_STOP and states[i - 1] == DRIVE:
+                if not _certain(t, i + 1, final):
+                    break
                 hidden_stop(t, x, y, states, i, out[count])
                 count += 1
             i += 1
@@ -91,6 +101,8 @@ def _runs(
         while j + 1 < n and states[j + 1] == STAND and kinds[j + 1] != HIDDEN_MOVE:
             j += 1
         j = with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
+        if not _certain(t, j + 1, final):
+            break
         jitter = jitter_m(x, y, i, j)
         a, left = i, i
         while a <= j:
@@ -116,15 +128,17 @@ def _runs(
 
 
 @kernel(describing, edges, parting, rows, unseen)
-def find_runs(floats: Floats, small: Bytes, since: int, count: int, begin: int) -> Any:
+def find_runs(floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int) -> Any:
     """Rows of numbers, one a standstill that begins at or after fix number `begin` (see `to_standstill`).
 
-    Of the decoded fixes (see `decoding`) those from number `since` up to `count` are looked at.
+    Of the decoded fixes (see `decoding`) those from number `since` up to `count` are looked at. The first
+    standstill that may change when more follow than the `final` fixes ends the search; all are found when
+    `final` is `ALL`.
     """
     t, x, y = floats[T, since:count], floats[X, since:count], floats[Y, since:count]
     noise_m, speed_mps = floats[NOISE_M, since:count], floats[SPEED_MPS, since:count]
     states, kinds = small[STATE, since:count], small[KIND, since:count]
-    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since)
+    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, final - since)
     for k in range(len(out)):
         out[k, 0] += since
         out[k, 1] += since

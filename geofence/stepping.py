@@ -50,15 +50,6 @@ def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
     return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]])
 
 
-@kernel(_beam, dwell, evidence, groups, order, walk)
-def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
-    """The hypotheses after one more standstill, whose slot is given; and the groups these hold."""
-    found, orders, needs = _worthy(beam, near, walk, stand.planned)
-    changes = _weigh(found, needs, near, walk, mean_need)
-    grown = _grow(beam, found, orders, stand, slot)
-    return grown, _used(grown, found, changes, slot)
-
-
 @njit(cache=True)
 def believed(beam: Beam) -> Any:
     """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
@@ -70,11 +61,8 @@ def believed(beam: Beam) -> Any:
 
 
 @njit(cache=True)
-def without_oldest(beam: Beam) -> Any:
-    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier.
-
-    And what all believed of the oldest slot, see `believed`.
-    """
+def _without_oldest(beam: Beam) -> Beam:
+    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier."""
     best = beam.past[0, 0]
     rows = np.empty(len(beam.past), np.int64)
     count = 0
@@ -87,5 +75,21 @@ def without_oldest(beam: Beam) -> Any:
     first, of_first = past[:, 0].copy(), belief[:, 0].copy()
     past[:, :-1], belief[:, :-1] = past[:, 1:].copy(), belief[:, 1:].copy()
     past[:, -1], belief[:, -1] = first, of_first
-    left = Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
-    return left, believed(beam)[0]
+    return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
+
+
+@kernel(_beam, dwell, evidence, groups, order, walk)
+def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
+    """The hypotheses after one more standstill, whose slot is given; and the groups these hold.
+
+    When that was the last slot, the oldest is settled and let go: how likely each of its candidates was
+    served (see `believed`), the group served and whether it resumed; else nothing, -1 and 0.
+    """
+    found, orders, needs = _worthy(beam, near, walk, stand.planned)
+    changes = _weigh(found, needs, near, walk, mean_need)
+    grown = _grow(beam, found, orders, stand, slot)
+    used = _used(grown, found, changes, slot)
+    if slot < grown.past.shape[1] - 1:
+        return grown, used, np.empty(0, np.uint8), -1, 0
+    chances, (gid, resumes) = believed(grown)[0], grown.past[0, 0]
+    return _without_oldest(grown), used, chances, gid, resumes
