@@ -7,8 +7,8 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ class Belief:
         return next((p for c, p in self.shares if c == customer_id), 0.0)
 
 
-NOBODY: Final = Belief(())
+NO_GROUP: Final = (-1, 0)
 
 
 @dataclass(slots=True)
@@ -66,17 +66,15 @@ class _Open:
     length_ms: int
     found: Sequence[Candidate]
     used: Used
-    decisions: dict[tuple[int, int], Decision] = field(default_factory=dict)  # as they are asked for
-    hundredths: bytes = b""  # how likely each of those found was served, as far as that was asked
-    belief: Belief = NOBODY  # ... and what it says
+    choice: Sequence[int] = NO_GROUP  # the best hypothesis': a group, and whether it resumed the visit before
+    decision: Decision | None = None  # ... and what it says
+    hundredths: bytes = b""  # how likely each of those found was served
 
-    def believe(self, hundredths: bytes) -> None:
-        """These are the chances now; the belief stays the very same while they do."""
-        if hundredths != self.hundredths:
-            customers = [c.fence.customer_id for c in self.found]
-            shares = [(c, n / 100) for c, n in zip(customers, hundredths, strict=False) if n]
-            self.hundredths = hundredths
-            self.belief = Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+    def belief(self) -> Belief:
+        """What the chances say."""
+        customers = [c.fence.customer_id for c in self.found]
+        shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
+        return Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
 
 
 class Assigner:
@@ -93,8 +91,8 @@ class Assigner:
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
-        self._standings: dict[int, _Open] = {}  # the open ones, and others whose belief may be asked for
-        self._weighed = True  # the open ones say what the beam believes
+        self._beliefs: dict[int, Belief] = {}
+        self._weighed = True  # these are what the beam says
         self.final_before = 0
         """Decisions of standstills below this index never change."""
 
@@ -115,34 +113,35 @@ class Assigner:
         )
         self._weighed = False
         begin_ms = standstill.arrived_ms
-        standing = _Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used)
-        self._open.append(standing)
-        self._standings[index] = standing
+        self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
         if len(self._open) > WINDOW:
-            self._settle_oldest(chances.tobytes(), gid, resumes)
+            self._settle_oldest(chances.tobytes(), [gid, resumes])
         return found
 
     def decisions(self, since: int = 0) -> list[Decision]:
-        """The best hypothesis' decisions about standstills from index `since` on, oldest first."""
+        """The best hypothesis' decisions about standstills from index `since` on, oldest first.
+
+        A decision is the very same one while it stays.
+        """
         found = self._settled[bisect_left(self._settled, since, key=_number) :]
-        for standing, (gid, resumes) in zip(self._open, self._beam.past[0].tolist(), strict=False):
-            if gid >= 0 and standing.number >= since:
-                found.append(self._decided(standing, gid, resumes))
+        for standing, choice in zip(self._open, self._beam.past[0].tolist(), strict=False):
+            decision = self._decided(standing, choice)
+            if decision is not None and standing.number >= since:
+                found.append(decision)
         return found
 
-    def belief(self, number: int) -> Belief:
-        """Whom that standstill served, as likely as is known so far."""
+    def beliefs(self) -> Mapping[int, Belief]:
+        """Whom each standstill served, as likely as is known so far; the very same while that stays."""
         if not self._weighed:
-            chances = believed(self._beam).tobytes()
+            hundredths = believed(self._beam.real, self._beam.belief).tobytes()
             for slot, standing in enumerate(self._open):
-                standing.believe(chances[NEAREST * slot : NEAREST * (slot + 1)])
+                self._believe(standing, hundredths[NEAREST * slot : NEAREST * (slot + 1)])
             self._weighed = True
-        found = self._standings.get(number)
-        return NOBODY if found is None else found.belief
+        return self._beliefs
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
-        self._standings.pop(number, None)
+        self._beliefs.pop(number, None)
 
     def _stand(self, standstill: Standstill) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
@@ -191,18 +190,24 @@ class Assigner:
             seen[:, : beam.seen.shape[1]] = beam.seen
             self._beam = beam._replace(seen=seen)
 
-    def _decided(self, standing: _Open, gid: int, resumes: int) -> Decision:
-        found = standing.decisions.get((gid, resumes))
-        if found is None:
-            found = standing.decisions[gid, resumes] = _decision(standing, gid, resumes > 0, self.plan)
-        return found
+    def _decided(self, standing: _Open, choice: Sequence[int]) -> Decision | None:
+        if standing.choice != choice:
+            standing.choice = choice
+            standing.decision = _decision(standing, choice, self.plan)
+        return standing.decision
 
-    def _settle_oldest(self, chances: bytes, gid: int, resumes: int) -> None:
+    def _believe(self, standing: _Open, hundredths: bytes) -> None:
+        if standing.hundredths != hundredths:
+            standing.hundredths = hundredths
+            self._beliefs[standing.number] = standing.belief()
+
+    def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
         oldest = self._open.pop(0)
-        if gid >= 0:
-            self._settled.append(self._decided(oldest, gid, resumes))
-        oldest.believe(chances)
+        decision = self._decided(oldest, choice)
+        if decision is not None:
+            self._settled.append(decision)
+        self._believe(oldest, chances)
         self.final_before = self._open[0].number
 
     def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
@@ -223,8 +228,11 @@ def _number(decision: Decision) -> int:
     return decision.number
 
 
-def _decision(standing: _Open, gid: int, resumes: bool, plan: Plan) -> Decision:
-    """What a group of the standing's says."""
+def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | None:
+    """What a choice of one of the standing's groups says; None when it is of none."""
+    gid, resumes = choice
+    if gid < 0:
+        return None
     used = standing.used
     row = used.whole[:, G_ID].tolist().index(gid)
     begin, size = int(used.whole[row, G_START]), int(used.whole[row, G_SIZE])
@@ -235,7 +243,7 @@ def _decision(standing: _Open, gid: int, resumes: bool, plan: Plan) -> Decision:
         targets.append(Target(fence.customer_id, fence.fence_id, planned))
     changes = used.changes[row, : size - 1].tolist()
     times = (Change(*(standing.begin_ms + round(standing.length_ms * f) for f in c)) for c in changes)
-    return Decision(standing.number, tuple(targets), resumes, tuple(times), standing.length_ms)
+    return Decision(standing.number, tuple(targets), resumes > 0, tuple(times), standing.length_ms)
 
 
 def _need(planned: PlannedStop) -> float:

@@ -159,7 +159,7 @@ class DeviceFenceEvent:
     ts_ms: int
 
 
-class FenceEvent(msgspec.Struct, frozen=True):
+class FenceEvent(msgspec.Struct, frozen=True, gc=False):
     """One record of `geofence-events`."""
 
     type: FenceEventType
@@ -171,14 +171,14 @@ class FenceEvent(msgspec.Struct, frozen=True):
     reason: Rejection | None = None
 
 
-class RunnerUp(msgspec.Struct, frozen=True):
+class RunnerUp(msgspec.Struct, frozen=True, gc=False):
     """The customer that would have been named instead."""
 
     customer_id: str
     confidence: float
 
 
-class ServiceTime(msgspec.Struct, frozen=True):
+class ServiceTime(msgspec.Struct, frozen=True, gc=False):
     """One revision of one visit: a record of `service-times`."""
 
     visit_id: str

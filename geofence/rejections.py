@@ -1,6 +1,6 @@
 """Customers in whose fence a vehicle stood without a visit coming of it, and why."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from geofence.events import FenceEvent, FenceEventType, Rejection
@@ -8,7 +8,7 @@ from geofence.evidence import Candidate
 from geofence.plan import Plan
 from geofence.records import needed_dwell_s
 from geofence.rules import Rules
-from geofence.stays import Stay, Visit
+from geofence.stays import Stay
 
 BREAK_S: Final = 900.0
 LOW_ACCURACY_M: Final = 60.0
@@ -24,28 +24,24 @@ class Rejections:
         self._rules = rules
 
     def of(
-        self, numbers: Sequence[int], stays: Mapping[int, Stay], visits: Iterable[Visit]
+        self, numbers: Iterable[int], stays: Mapping[int, Stay], served: Mapping[int, Set[str]]
     ) -> list[FenceEvent]:
-        """The rejected candidates of the stays with these numbers, which ascend.
+        """The rejected candidates of the stays with these numbers; others of `stays` may lie beside them.
 
-        Others of `stays` may lie beside them.
+        `served` are the customers of the visits that stays are part of.
         """
-        served: dict[int, set[str]] = {}
-        for visit in visits:
-            if visit.parts[0] <= numbers[-1] + 1 and visit.parts[-1] >= numbers[0] - 1:
-                served |= {part: {t.customer_id for t in visit.targets} for part in visit.parts}
         return [
             self._event(stays[number], candidate, number in served)
             for number in numbers
             for candidate in stays[number].candidates
-            if candidate.outside_m <= 0 and not _served(number, candidate.customer_id, stays, served)
+            if candidate.outside_m <= 0 and not _served(number, candidate.fence.customer_id, stays, served)
         ]
 
     def _event(self, stay: Stay, candidate: Candidate, other_served: bool) -> FenceEvent:
         return FenceEvent(
             FenceEventType.REJECTED,
             self._driver_id,
-            candidate.customer_id,
+            candidate.fence.customer_id,
             candidate.fence.fence_id,
             stay.standstill.arrived_ms,
             None,

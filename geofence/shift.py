@@ -169,7 +169,7 @@ class Shift:
         if self.finished:
             return FOREVER_MS
         d = self._decoded
-        decided = self._fix_ms(self._begin) if self._begin < len(d.t) else self._now_ms()
+        decided = self._decoded.fix_ms(self._begin) if self._begin < len(d) else self._now_ms()
         return min(decided, self.until_ms - SEEN_MS) if self._device.events else decided
 
     def concerns(self, fence: Fence) -> bool:
@@ -190,8 +190,8 @@ class Shift:
     def _now_ms(self) -> int:
         """Time of the last believed fix, or up to which was worked when there is none."""
         d = self._decoded
-        if len(d.t):
-            return self._fix_ms(-1)
+        if len(d):
+            return self._decoded.fix_ms(-1)
         if self.finished and self._device.events:
             return self._device.events[-1].ts_ms
         return self.until_ms
@@ -211,8 +211,8 @@ class Shift:
             _, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
         self._begin = begin
         if self._device.events:
-            closed = len(d.t) == 0 or at_end or self._begin >= len(d.t)
-            self._take_pairs(self.until_ms if closed else self._fix_ms(self._begin))
+            closed = len(d) == 0 or at_end or self._begin >= len(d)
+            self._take_pairs(self.until_ms if closed else self._decoded.fix_ms(self._begin))
         if self._begin > CONTEXT + TRIM:
             self._passes.drive(self._driven())
             self._passes.look(d)
@@ -228,20 +228,20 @@ class Shift:
 
     def _driven(self) -> int:
         """The believed fix up to which every standstill has been taken."""
-        return len(self._decoded.t) - 1 if self.finished else self._begin - 1
+        return len(self._decoded) - 1 if self.finished else self._begin - 1
 
     def _driven_ms(self) -> int:
-        return self._fix_ms(self._driven()) if self._driven() >= 0 else NEVER_MS
+        return self._decoded.fix_ms(self._driven()) if self._driven() >= 0 else NEVER_MS
 
     def _take(self, standstill: Standstill) -> None:
         """Assign a standstill and what the phone told of before it; pings decide where there are any."""
         if self._device.events:
-            self._take_pairs(self._fix_ms(standstill.first))
-            if standstill.hidden and self._stood.exited_ms > self._fix_ms(standstill.last):
+            self._take_pairs(self._decoded.fix_ms(standstill.first))
+            if standstill.hidden and self._stood.exited_ms > self._decoded.fix_ms(standstill.last):
                 return  # what the pings only suggest, the phone saw
         self._assign(standstill)
         if self._device.events and not standstill.hidden:
-            last_ms = self._fix_ms(standstill.last)
+            last_ms = self._decoded.fix_ms(standstill.last)
             for pair in self._device.pairs(self._paired, self.until_ms):
                 if pair.exited_ms <= last_ms:
                     self._paired = pair
@@ -289,9 +289,6 @@ class Shift:
             if fence is not None:
                 self._decoded.place(LocalPlane(fence.lat, fence.lon))
                 return
-
-    def _fix_ms(self, number: int) -> int:
-        return self._decoded.origin_ms + round(1000 * float(self._decoded.t[number]))
 
     def _assign(self, standstill: Standstill) -> None:
         d = self._decoded

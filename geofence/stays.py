@@ -1,6 +1,6 @@
 """Standstills with what was found at each, and the visits that they make up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from geofence.assignment import Change, Decision
@@ -26,31 +26,37 @@ class Stay:
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""
-        return next((c for c in self.candidates if c.fence.fence_id == target.fence_id), None)
+        for candidate in self.candidates:
+            if candidate.fence.fence_id == target.fence_id:
+                return candidate
+        return None
 
 
-@dataclass(slots=True)
 class Visit:
     """One service at a set of customers, over one or more standstills given by number."""
 
-    targets: tuple[Target, ...]
-    parts: list[int]
-    longest: Decision  # about the longest part
+    __slots__ = ("changes", "customers", "decisions", "longest", "parts", "targets")
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """From each target to the next, during the longest part."""
-        return self.longest.changes
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        longest = max(decisions, key=_length) if len(decisions) > 1 else decisions[0]
+        self.decisions = decisions
+        self.parts = [d.number for d in decisions]
+        self.targets = decisions[0].targets
+        self.customers = frozenset([t.customer_id for t in self.targets])
+        self.longest = longest.number
+        self.changes: tuple[Change, ...] = longest.changes  # from each target to the next
 
 
-def group(decisions: Iterable[Decision]) -> list[Visit]:
-    """Visits in the order they began; a decision that resumes adds to the visit before it."""
-    visits: list[Visit] = []
+def group(decisions: Iterable[Decision]) -> list[list[Decision]]:
+    """The decisions of each visit, in the order they began; one that resumes belongs to the visit before."""
+    visits: list[list[Decision]] = []
     for decision in decisions:
         if decision.resumes and visits:
-            visits[-1].parts.append(decision.number)
-            if decision.length_ms > visits[-1].longest.length_ms:
-                visits[-1].longest = decision
+            visits[-1].append(decision)
         else:
-            visits.append(Visit(decision.targets, [decision.number], decision))
+            visits.append([decision])
     return visits
+
+
+def _length(decision: Decision) -> int:
+    return decision.length_ms

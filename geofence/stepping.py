@@ -51,12 +51,12 @@ def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
 
 
 @njit(cache=True)
-def believed(beam: Beam) -> Any:
+def believed(real: Floats, belief: Floats) -> Any:
     """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
-    weights = np.exp(beam.real[:, SCORE] - beam.real[0, SCORE])
-    chances = np.zeros(beam.belief.shape[1:])
+    weights = np.exp(real[:, SCORE] - real[0, SCORE])
+    chances = np.zeros(belief.shape[1:])
     for h in range(len(weights)):
-        chances += weights[h] * beam.belief[h]
+        chances += weights[h] * belief[h]
     return np.rint(100.0 * chances / weights.sum()).astype(np.uint8)
 
 
@@ -91,5 +91,5 @@ def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_n
     used = _used(grown, found, changes, slot)
     if slot < grown.past.shape[1] - 1:
         return grown, used, np.empty(0, np.uint8), -1, 0
-    chances, (gid, resumes) = believed(grown)[0], grown.past[0, 0]
+    chances, (gid, resumes) = believed(grown.real, grown.belief)[0], grown.past[0, 0]
     return _without_oldest(grown), used, chances, gid, resumes

@@ -54,7 +54,7 @@ class Teller:
         if report.looked:
             now = {r.visit_id for r in report.records}
             day.open |= now
-            for visit_id in sorted(day.open - now - report.waiting):
+            for visit_id in sorted(day.open.difference(now, report.waiting)):
                 self._withdraw(day, visit_id, decided_ms, outputs)
             for record in report.records[: report.settled]:
                 day.open.discard(record.visit_id)

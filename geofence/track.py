@@ -143,6 +143,11 @@ class Decoded:
     def __len__(self) -> int:
         return self.count
 
+    def fix_ms(self, fix: int) -> int:
+        """Time of a fix by its number; -1 is the last one."""
+        column = fix if fix >= 0 else self.count + fix
+        return self.origin_ms + round(1000 * self.floats.item(decoding.T, column))
+
     @property
     def t(self) -> Floats:
         """Seconds since the origin."""

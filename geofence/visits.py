@@ -75,6 +75,7 @@ class Reporter:
         self._first_unsettled = 0  # stays before this number belong to settled visits
         self._settled = _Before({})
         self._visits: list[_Known] = []  # of the unsettled stays
+        self._served: dict[int, Set[str]] = {}  # the customers of these, by part
         self._grown = False  # there are stays since these were made
         self._due_ms = 0  # nothing new can be told of an earlier time
 
@@ -112,15 +113,18 @@ class Reporter:
         records: list[ServiceTime] = []
         events: list[FenceEvent] = []
         waiting: set[str] = set()
+        beliefs = assigner.beliefs()
         visits, over, settled = self._visits, 0, 0
         for n, known in enumerate(visits, 1):
             if known.until_ms > told_by_ms and not all_of_it:
                 waiting.update(known.ids)
                 continue
-            made = self._records(known, assigner)
-            records += made
+            belief = beliefs[known.visit.longest]
+            if belief is not known.belief:
+                self._write(known, belief)
+            records += known.records
             if known.until_ms > events_after_ms:
-                events += self._writer.events(made)
+                events += self._writer.events(known.records)
             if n < len(visits) and visits[n].visit.parts[0] < assigner.final_before:
                 over, settled = n, len(records)
         events += self._rejected(events_after_ms, told_by_ms)
@@ -133,10 +137,11 @@ class Reporter:
         """Make the visits anew from the first on that is another one now."""
         found, visits = group(assigner.decisions(self._first_unsettled)), self._visits
         same = 0
-        while same < min(len(found), len(visits)) and found[same] == visits[same].visit:
+        while same < min(len(found), len(visits)) and found[same] == visits[same].visit.decisions:
             same += 1
-        del visits[same:]
-        for visit in found[same:]:
+        self._drop(slice(same, None))
+        for visit in map(Visit, found[same:]):
+            self._served.update(dict.fromkeys(visit.parts, visit.customers))
             before = visits[-1].before.and_(visits[-1].visit) if visits else self._settled
             stays = [self._stays[n] for n in visit.parts]
             ids = self._ids(visit, stays[0].standstill.arrived_ms, before)
@@ -147,15 +152,12 @@ class Reporter:
         ordinals = (before.unplanned.get(t.customer_id, 0) if t.planned is None else 0 for t in visit.targets)
         return [self._names.of(t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)]
 
-    def _records(self, known: _Known, assigner: Assigner) -> Sequence[ServiceTime]:
-        """The records of a visit: the very same ones while nothing that they depend on has changed."""
-        belief = assigner.belief(known.visit.longest.number)
-        if belief is not known.belief:
-            known.belief = belief
-            known.records = self._writer.records(
-                known.visit, known.stays, belief, known.ids, known.before.furthest
-            )
-        return known.records
+    def _write(self, known: _Known, belief: Belief) -> None:
+        """Make the records of a visit anew."""
+        known.belief = belief
+        known.records = self._writer.records(
+            known.visit, known.stays, belief, known.ids, known.before.furthest
+        )
 
     def _rejected(self, after_ms: int, told_by_ms: int) -> list[FenceEvent]:
         """What the stays tell that ended between two times; and note when the next one is to be told."""
@@ -167,13 +169,19 @@ class Reporter:
             elif departed_ms > after_ms and number >= self._first_unsettled:
                 stood.append(number)
         self._due_ms = due_ms
-        return self._rejections.of(stood, self._stays, [k.visit for k in self._visits]) if stood else []
+        return self._rejections.of(stood, self._stays, self._served)
 
     def _settle(self, visits: int) -> None:
         """Nothing can change so many of the first visits any more."""
         self._settled = self._visits[visits].before
         self._first_unsettled = self._visits[visits].visit.parts[0]
-        del self._visits[:visits]
+        self._drop(slice(visits))
+
+    def _drop(self, visits: slice) -> None:
+        for known in self._visits[visits]:
+            for part in known.visit.parts:
+                del self._served[part]
+        del self._visits[visits]
 
     def _forget(self, assigner: Assigner) -> None:
         gone = min(self._first_unsettled, assigner.final_before)

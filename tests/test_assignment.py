@@ -138,13 +138,13 @@ def test_the_dwell_of_a_fence_counts_against_shorter_stands():
 def test_large_orders_make_long_services_likely():
     stops = (Stop("s1", "a", 1, None, Order(items=200)), Stop("s2", "a2", 2, None, Order(items=1)))
     route = Route("r", "d", START_MS, stops)
-    beliefs = [assigned([stand(15, 0, s)], route).belief(0) for s in (40, 1100)]
+    beliefs = [assigned([stand(15, 0, s)], route).beliefs()[0] for s in (40, 1100)]
     assert beliefs[1].of("a") > beliefs[0].of("a")
 
 
 def test_beliefs_are_probabilities_best_first():
     found = assigned([stand(15, 0, 150), stand(500, 400, 90), stand(1000, 800, 12)], plan("a", "b"))
-    for belief in (found.belief(n) for n in range(3)):
+    for belief in (found.beliefs()[n] for n in range(3)):
         shares = [p for _, p in belief.shares]
         assert shares == sorted(shares, reverse=True)
         assert all(0 <= p <= 1 for p in shares)
@@ -152,7 +152,7 @@ def test_beliefs_are_probabilities_best_first():
 
 
 def test_a_place_in_between_leaves_doubt():
-    clear, doubtful = (assigned([stand(east, 0, 150)]).belief(0) for east in (0, 15))
+    clear, doubtful = (assigned([stand(east, 0, 150)]).beliefs()[0] for east in (0, 15))
     assert clear.shares[0][1] > doubtful.shares[0][1]
     assert len(doubtful.shares) >= 2
 
@@ -172,7 +172,7 @@ def test_a_long_silence_may_hide_the_move_to_a_neighbour():
             ]
         ):
             found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), offered)
-        belief[silent_s] = found.belief(1).of("far")
+        belief[silent_s] = found.beliefs()[1].of("far")
     assert belief[200.0] > belief[5.0] + 0.2
 
 

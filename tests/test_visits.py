@@ -7,7 +7,7 @@ from geofence.groups import Target
 from geofence.naming import Names
 from geofence.plan import PlannedStop
 from geofence.routes import Order, Route, Stop
-from geofence.stays import group
+from geofence.stays import Visit, group
 from tests.tracks import START_MS, Drawn, batch, circle, engine_of, events, plan, standing, visits
 
 DAY_MS = 86_400_000
@@ -25,7 +25,8 @@ def decision(number: int, *customers: str, resumes: bool = False) -> Decision:
 
 def test_a_decision_that_resumes_adds_to_the_visit_before_it():
     found = group([decision(0, "a"), decision(2, "a", resumes=True), decision(3, "b")])
-    assert [(v.targets[0].customer_id, v.parts) for v in found] == [("a", [0, 2]), ("b", [3])]
+    assert [[d.number for d in visit] for visit in found] == [[0, 2], [3]]
+    assert [Visit(visit).customers for visit in found] == [{"a"}, {"b"}]
 
 
 def test_a_planned_stop_names_its_visit_whenever_it_happened():
