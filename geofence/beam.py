@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
 from geofence.dwell import dwell_score, habit, log_length
 from geofence.order import Bits, has, jumped, order_prior, put
 
@@ -51,6 +52,10 @@ GROUP_COLUMNS: Final = 8
 G_ID, G_SIZE, G_START = range(3)
 M_NUMBER, M_CUSTOMER, M_CANDIDATE, M_STOPS, M_STOPS_END = range(5)
 MEMBER_COLUMNS: Final = 5
+# columns of Ways.real and Ways.whole: score, and what dwell and place add to it; hypothesis, group, how
+WAY_SCORE, WAY_DWELL, WAY_PLACE = range(3)
+WAY_OF, WAY_GROUP, WAY_HOW = range(3)
+HOW_NOBODY, HOW_VISIT, HOW_RESUMED = range(3)
 
 
 class Beam(NamedTuple):
@@ -77,6 +82,13 @@ class Groups(NamedTuple):
     stops: Ints  # planned stops of the members' customers, M_STOPS to M_STOPS_END
 
 
+class Ways(NamedTuple):
+    """Ways to go on from a hypothesis, a row each."""
+
+    real: Floats
+    whole: Ints
+
+
 class Stand(NamedTuple):
     """What of a standstill matters to all hypotheses alike."""
 
@@ -93,7 +105,10 @@ class Stand(NamedTuple):
 @njit(cache=True)
 def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) -> Any:
     """The best hypotheses after one more standstill, whose slot is given; `orders` as from `all_orders`."""
-    score, old, group, how, dwell, place = _growths(beam, groups, orders, stand)
+    n = len(beam.real) * (len(groups.real) + 2)
+    ways = Ways(np.empty((n, 3)), np.empty((n, 3), np.int64))
+    count = _find_ways(ways, beam, groups, orders, stand)
+    score = ways.real[:count, WAY_SCORE]
     likely = np.flatnonzero(score >= np.max(score) - TOO_UNLIKELY)
     order = likely[np.argsort(-score[likely], kind="mergesort")]
     kept = Beam(
@@ -104,20 +119,7 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
         np.empty((BEAM, beam.past.shape[1], 2), np.int64),
         np.empty((BEAM, beam.belief.shape[1], beam.belief.shape[2])),
     )
-    count = 0
-    for k in order[: 6 * BEAM]:
-        if count == BEAM:
-            break
-        _follow(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
-        twin = _twin(kept, count, slot)
-        if twin >= 0:
-            _join(kept, twin, beam, old[k], score[k], slot)
-            continue
-        _write(kept, count, beam, old[k], groups, group[k], how[k], stand, slot)
-        kept.real[count, SCORE] = score[k]
-        if how[k] > 0:
-            kept.real[count, DWELL], kept.real[count, PLACE] = dwell[k], place[k]
-        count += 1
+    count = _follow_ways(kept, ways, order, beam, groups, stand, slot)
     best = np.argsort(-kept.real[:count, SCORE], kind="mergesort")
     return Beam(
         kept.real[best], kept.whole[best], kept.served[best], kept.seen[best], kept.past[best],
@@ -125,18 +127,15 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
     )  # fmt: skip
 
 
-@njit(cache=True)
-def _growths(beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> Any:
-    """All ways to go on: their score, hypothesis, group, how (0 nobody, 1 visit, 2 resumed), dwell, place."""
-    n = len(beam.real) * (len(groups.real) + 2)
-    score, dwell, place = np.empty(n), np.zeros(n), np.zeros(n)
-    old, group, how = np.empty(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
+@lean()
+def _find_ways(ways: Ways, beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> int:
+    """Write down all ways to go on; returns how many."""
     count = 0
     seconds = (stand.departed_ms - stand.arrived_ms) / 1000
     for h in range(len(beam.real)):
         real, whole = beam.real[h], beam.whole[h]
         idle = real[SCORE] + NOBODY + stand.idle + ELSEWHERE
-        score[count], old[count], count = idle, h, count + 1
+        count = _put_way(ways, count, h, -1, HOW_NOBODY, idle, 0.0, 0.0)
         services, total, squares = _sums(real, whole)
         of_driver = habit(services, total, squares)
         unmoved = whole[GROUP_ID] >= 0 and _unmoved(real, whole, stand)
@@ -151,17 +150,44 @@ def _growths(beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> Any:
             length += TOO_SHORT if seconds < of[G_NEEDED_S] else 0.0
             new = real[SCORE] + prior + of[G_PLACE] + length
             if new > idle - TOO_UNLIKELY:
-                score[count], old[count], group[count], how[count] = new, h, g, 1
-                dwell[count], place[count] = length, of[G_PLACE]
-                count += 1
+                count = _put_way(ways, count, h, g, HOW_VISIT, new, length, of[G_PLACE])
         for g in range(len(groups.real)):
             if groups.whole[g, G_ID] == whole[GROUP_ID]:
                 more, length, where = _resumed(real, whole, groups, g, stand, seconds)
                 if more > -np.inf:
-                    score[count], old[count], group[count], how[count] = real[SCORE] + more, h, g, 2
-                    dwell[count], place[count] = length, where
-                    count += 1
-    return score[:count], old[:count], group[:count], how[:count], dwell[:count], place[:count]
+                    count = _put_way(ways, count, h, g, HOW_RESUMED, real[SCORE] + more, length, where)
+    return count
+
+
+@lean()
+def _put_way(ways: Ways, row: int, h: int, g: int, how: int, score: float, dwell: float, place: float) -> int:
+    ways.whole[row, WAY_OF], ways.whole[row, WAY_GROUP], ways.whole[row, WAY_HOW] = h, g, how
+    ways.real[row, WAY_SCORE], ways.real[row, WAY_DWELL], ways.real[row, WAY_PLACE] = score, dwell, place
+    return row + 1
+
+
+@lean()
+def _follow_ways(
+    kept: Beam, ways: Ways, order: Ints, beam: Beam, groups: Groups, stand: Stand, slot: int
+) -> int:
+    """Write down the hypotheses that come of the best ways, those alike joined; returns how many."""
+    count = 0
+    for k in order[: 6 * BEAM]:
+        if count == BEAM:
+            break
+        h, g, how = ways.whole[k, WAY_OF], ways.whole[k, WAY_GROUP], ways.whole[k, WAY_HOW]
+        _follow(kept, count, beam, h, groups, g, how, stand, slot)
+        twin = _twin(kept, count, slot)
+        if twin >= 0:
+            _join(kept, twin, beam, h, ways.real[k, WAY_SCORE], slot)
+            continue
+        _write(kept, count, beam, h, groups, g, how, stand, slot)
+        kept.real[count, SCORE] = ways.real[k, WAY_SCORE]
+        if how != HOW_NOBODY:
+            kept.real[count, DWELL] = ways.real[k, WAY_DWELL]
+            kept.real[count, PLACE] = ways.real[k, WAY_PLACE]
+        count += 1
+    return count
 
 
 @njit(cache=True)
@@ -171,7 +197,7 @@ def share_chance(dx: float, dy: float, noise_m: float) -> float:
     return SHARED * exp(-(dx * dx + dy * dy) / reach2) + 1e-3
 
 
-@njit(cache=True)
+@lean()
 def _sums(real: Floats, whole: Ints) -> Any:
     """Sums over the lengths of services, the latest visit included."""
     if whole[GROUP_ID] < 0:
@@ -180,7 +206,7 @@ def _sums(real: Floats, whole: Ints) -> Any:
     return real[SERVICES] + 1, real[TOTAL] + z, real[SQUARES] + z * z
 
 
-@njit(cache=True)
+@lean()
 def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
     """Whether the van stands where it stood for the latest visit, just before."""
     apart = sqrt((stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2)
@@ -192,13 +218,18 @@ def all_orders(beam: Beam, groups: Groups, planned: bool) -> Floats:
     """The log chance of each group's order in each hypothesis, a row each."""
     served = np.empty_like(beam.served[0])
     orders = np.empty((len(beam.real), len(groups.whole)))
-    for h in range(len(beam.real)):
-        for g in range(len(groups.whole)):
-            orders[h, g] = _prior(beam, h, groups, g, planned, served)
+    _find_orders(orders, beam, groups, planned, served)
     return orders
 
 
-@njit(cache=True)
+@lean()
+def _find_orders(orders: Floats, beam: Beam, groups: Groups, planned: bool, served: Bits) -> None:
+    for h in range(len(beam.real)):
+        for g in range(len(groups.whole)):
+            orders[h, g] = _prior(beam, h, groups, g, planned, served)
+
+
+@lean()
 def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bits) -> float:
     """How likely these are served next, in this order; -inf when one of them has been served already."""
     _copy(served, beam.served[h])
@@ -223,7 +254,7 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bi
     return prior
 
 
-@njit(cache=True)
+@lean()
 def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, seconds: float) -> Any:
     """The standstill as one more part of the latest visit: the van was moved, or the driver came back.
 
@@ -247,7 +278,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     return more, length, place
 
 
-@njit(cache=True)
+@lean()
 def _follow(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
@@ -255,12 +286,12 @@ def _follow(
     _copy(kept.whole[row], beam.whole[h])
     _copy(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
-    if how == 0:
+    if how == HOW_NOBODY:
         return
     whole, start = kept.whole[row], groups.whole[g, G_START]
-    kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == 2
+    kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
     whole[UNTIL] = stand.departed_ms
-    if how == 2:
+    if how == HOW_RESUMED:
         return
     whole[SINCE] = stand.arrived_ms
     whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]
@@ -272,7 +303,7 @@ def _follow(
             put(kept.served[row], number)
 
 
-@njit(cache=True)
+@lean()
 def _write(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
@@ -284,27 +315,27 @@ def _write(
             _copy(kept.past[row, k], beam.past[h, k])
         _copy(kept.belief[row, k], beam.belief[h, k])
     kept.belief[row, slot, :] = 0.0
-    if how == 0:
+    if how == HOW_NOBODY:
         return
     real, start = kept.real[row], groups.whole[g, G_START]
     real[PARK_X], real[PARK_Y] = stand.park_x, stand.park_y
     for m in range(start, start + groups.whole[g, G_SIZE]):
         kept.belief[row, slot, groups.members[m, M_CANDIDATE]] = 1.0
-        if how == 1:
+        if how == HOW_VISIT:
             put(kept.seen[row], groups.members[m, M_CUSTOMER])
-    if how == 1:
+    if how == HOW_VISIT:
         real[SERVICES], real[TOTAL], real[SQUARES] = _sums(beam.real[h], beam.whole[h])
         real[NEED] = groups.real[g, G_NEED]
         real[DOOR_X], real[DOOR_Y] = groups.real[g, LAST_X], groups.real[g, LAST_Y]
 
 
-@njit(cache=True)
+@lean()
 def _copy(to: Any, of: Any) -> None:
     for k in range(len(of)):
         to[k] = of[k]
 
 
-@njit(cache=True)
+@lean()
 def _twin(kept: Beam, row: int, slot: int) -> int:
     """The row before this one that is alike in all that matters later, -1 when there is none."""
     for other in range(row):
@@ -321,7 +352,7 @@ def _twin(kept: Beam, row: int, slot: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@lean()
 def _same(a: Bits, b: Bits) -> bool:
     alike = True
     for word in range(len(a)):
@@ -329,7 +360,7 @@ def _same(a: Bits, b: Bits) -> bool:
     return alike
 
 
-@njit(cache=True)
+@lean()
 def _join(kept: Beam, row: int, beam: Beam, h: int, score: float, slot: int) -> None:
     """Add the weight and the beliefs of another hypothesis, which is no better: what hypothesis h becomes."""
     ratio = np.exp(score - kept.real[row, SCORE])

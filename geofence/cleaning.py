@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
+
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
 
@@ -47,7 +49,7 @@ def mark(
     return marks
 
 
-@njit(cache=True)
+@lean()
 def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
     """How many leading good fixes keep their marks and their smoothed places whatever fixes come later.
 
@@ -73,7 +75,7 @@ def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
     return min(count, max(known - 2, 0))
 
 
-@njit(cache=True)
+@lean()
 def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: Marks, trusted: int) -> None:
     """Of several fixes for one time keep the most accurate, or the one nearest to the fix before."""
     last = trusted
@@ -109,7 +111,7 @@ def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: 
         i = j
 
 
-@njit(cache=True)
+@lean()
 def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: Marks) -> None:
     """A phone that repeats its last position while the vehicle moves: the repeats are set aside.
 
@@ -137,7 +139,7 @@ def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: 
         first = end
 
 
-@njit(cache=True)
+@lean()
 def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: int) -> None:
     """Fixes that no vehicle could reach and return from: alone or a few together."""
     n = len(t)
@@ -171,7 +173,7 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
             i += 1
 
 
-@njit(cache=True)
+@lean()
 def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool:
     """Whether the first fix is out of reach of those after it, which agree among themselves."""
     n = len(t)
@@ -194,7 +196,7 @@ def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool
     return False
 
 
-@njit(cache=True)
+@lean()
 def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> int:
     """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby."""
     n = len(t)

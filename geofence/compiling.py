@@ -40,10 +40,11 @@ def sources(*modules: ModuleType) -> int:
     return int.from_bytes(blake2b(texts.encode(), digest_size=7).digest())
 
 
-def kernel(*of: ModuleType) -> Callable[[Function], Function]:
+def kernel(*of: ModuleType, lean: bool = False) -> Callable[[Function], Function]:
     """`njit(cache=True)` for a function that calls those of other files: stored anew when these change.
 
     The function that is compiled closes over the fingerprint of their sources, though it does not use it.
+    `lean`: see there.
     """
 
     def stored(function: Function) -> Function:
@@ -53,6 +54,18 @@ def kernel(*of: ModuleType) -> Callable[[Function], Function]:
         fingerprint = (CellType(sources(*of)),)
         names, defaults = function.__globals__, function.__defaults__
         closed = FunctionType(code, names, function.__name__, defaults, fingerprint)
-        return cast(Function, njit(cache=True)(update_wrapper(closed, function)))
+        return cast(Function, _compiled(update_wrapper(closed, function), lean, "python"))
 
     return stored
+
+
+def lean(error_model: str = "python") -> Callable[[Function], Function]:
+    """`njit(cache=True)` for a function that makes no arrays, and returns none.
+
+    It leaves out counting who holds those it is given, which takes longer than short work itself.
+    """
+    return lambda function: _compiled(function, True, error_model)
+
+
+def _compiled(function: Any, lean: bool, error_model: str) -> Any:
+    return njit(cache=True, _nrt=not lean, error_model=error_model)(function)  # type: ignore[call-overload]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
 from geofence.decoding import T, X, Y
 from geofence.evidence import Candidate
 from geofence.fences import Fence
@@ -81,7 +82,7 @@ def _cross_circles(floats: Floats, count: int, first: int, last: int, circles: F
     return found
 
 
-@njit(cache=True)
+@lean()
 def _any_inside(
     x: Floats, y: Floats, first: int, last: int, east: float, north: float, radius_m: float
 ) -> bool:
@@ -92,7 +93,7 @@ def _any_inside(
     return False
 
 
-@njit(cache=True)
+@lean()
 def _cross(t: Floats, outside: Floats, part: _Part) -> Any:
     """Entry going back from the first standing fix inside, exit going on from the last one.
 

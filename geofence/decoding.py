@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import cleaning, motion
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.geometry import METRES_PER_DEGREE
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     noise_m: float
 
 
-@njit(cache=True)
+@lean()
 def _context(track: Floats, base_row: int) -> int:
     """First row that the marks of those after `base_row` depend on."""
     since_ms = track[base_row * COLUMNS] - STALE_CONTEXT_MS

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import edges, rows, unseen
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.edges import halt_time
 from geofence.motion import STAND
 from geofence.rows import step_m
@@ -84,7 +84,7 @@ def describe(
     row[15] = 2.0 if b == n - 1 else 0.0
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: int) -> int:
     """First row from `begin` towards `end` where a calm step begins: the van has come to rest.
 
@@ -121,7 +121,7 @@ def _door(
     return mx, my, 1.0, noise
 
 
-@njit(cache=True)
+@lean()
 def _max_gap(t: Floats, lo: float, hi: float, a: int, b: int) -> float:
     gap: float = max(t[a] - lo, hi - t[b])
     for k in range(a, b):
@@ -129,7 +129,7 @@ def _max_gap(t: Floats, lo: float, hi: float, a: int, b: int) -> float:
     return gap
 
 
-@njit(cache=True)
+@lean()
 def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
     """Where the van stands: the mean of the first and the last fixes, when the driver is at it."""
     sx = sy = 0.0
@@ -142,7 +142,7 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
     return sx / count, sy / count
 
 
-@njit(cache=True)
+@lean()
 def _mean_until(t: Floats, x: Floats, y: Floats, at: int, towards: int) -> Any:
     """Mean place of the rows within 15 s of row `at`, looking towards another row."""
     direction = 1 if towards >= at else -1
@@ -154,7 +154,7 @@ def _mean_until(t: Floats, x: Floats, y: Floats, at: int, towards: int) -> Any:
     return sx / count, sy / count
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
     """Seconds of slow driving near the place just before standing."""
     k = a

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from numba import njit
 
+from geofence.compiling import lean
+
 PRIOR_MEAN: Final = log(140.0)
 PRIOR_MEAN_WEIGHT: Final = 0.7  # services that the prior mean counts for
 PRIOR_SHAPE: Final = 5.0
@@ -38,7 +40,7 @@ def habit(services: float, total: float, squares: float) -> Any:
     return weight, total / weight, rate / shape, freedom, norm
 
 
-@njit(cache=True)
+@lean()
 def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: bool) -> Any:
     """Log likelihood (per second) of a standing so long, in which customers of that need were served.
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
+
 Floats = npt.NDArray[np.float64]
 
 WINDOW_S = 45.0  # fixes so long before and after count
@@ -101,7 +103,7 @@ def _told_standing(speed_mps: float, walk_mps: float) -> float:
     return _normal(speed_mps, 0.4) + 0.9 * _normal(speed_mps, walk_mps) + 0.05 / 15.0
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _standing(f: Floats, k: int, seconds: float) -> float:
     """Density of fix k so many seconds after the vehicle came to stand, place and speed."""
     away: float = f[AT_VAN, k]
@@ -113,7 +115,7 @@ def _standing(f: Floats, k: int, seconds: float) -> float:
     return density
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _driving(f: Floats, k: int, seconds: float, speed_mps: float, cruise_mps: float, brake: float) -> float:
     """Density of fix k so many seconds before the vehicle comes to stand, place and speed."""
     d, noise2 = f[AWAY, k], f[NOISE2, k]
@@ -175,7 +177,7 @@ def _known(w: Floats, jitter_m: float) -> Floats:
     return f
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _place(w: Floats, m: int) -> Any:
     """Where the vehicle stands if fix m is the first that stands, and at what time that is seen."""
     px = py = mid = 0.0
@@ -186,7 +188,7 @@ def _place(w: Floats, m: int) -> Any:
     return px / (k - m), py / (k - m), mid / (k - m)
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _seen_from(w: Floats, f: Floats, k: int, px: float, py: float, mid: float) -> None:
     """Note of fix k how it lies to a place that was seen at a time."""
     d = sqrt((w[X, k] - px) ** 2 + (w[Y, k] - py) ** 2)
@@ -197,7 +199,7 @@ def _seen_from(w: Floats, f: Floats, k: int, px: float, py: float, mid: float) -
     f[ELSEWHERE, k] = ASTRAY * _normal2(d, f[NOISE2, k] + ASTRAY_M**2)
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _look(
     w: Floats, f: Floats, m: int, at: float, base: float, best: float, cruise: float,
     px: float, py: float, mid: float, scores: Floats, seen: int,
@@ -227,7 +229,7 @@ def _look(
     return score, n
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _closely(w: Floats, f: Floats, m: int, at: float, base: float, cruise: float) -> float:
     """Score of a moment before fix m, whichever way the vehicle braked."""
     whole, product = base, 1.0
@@ -249,7 +251,7 @@ def _closely(w: Floats, f: Floats, m: int, at: float, base: float, cruise: float
     return whole + top + log(exp(gently - top) + exp(usually - top) + exp(hard - top))
 
 
-@njit(cache=True, error_model="numpy")
+@lean(error_model="numpy")
 def _braked(w: Floats, f: Floats, m: int, at: float, cruise: float, brake: float) -> float:
     """Score of the fixes before fix m, up to a moment."""
     score, product = 0.0, 1.0

@@ -36,6 +36,7 @@ from geofence.beam import (
     all_orders,
     share_chance,
 )
+from geofence.compiling import lean
 from geofence.evidence import parked
 from geofence.order import best_prior
 from geofence.plan import PlannedStop
@@ -138,7 +139,7 @@ def grouped(near: Near, planned: bool) -> Any:
     return whole[:count], members[:rows], needs[:rows]
 
 
-@njit(cache=True)
+@lean()
 def _put_member(members: Ints, needs: Floats, row: int, near: Near, n: int, stop: int) -> None:
     """Write down customer `n` for its planned stop in that row of `Near.stops`, or (-1) for none."""
     members[row, M_NUMBER] = near.stops[stop] if stop >= 0 else -1
@@ -147,7 +148,7 @@ def _put_member(members: Ints, needs: Floats, row: int, near: Near, n: int, stop
     needs[row] = near.needs[stop] if stop >= 0 else 1.0
 
 
-@njit(cache=True)
+@lean()
 def _identity(near: Near, members: Ints) -> Any:
     """A number for these fences and stops, the same at any standstill."""
     mixed = np.uint64(0)
@@ -226,7 +227,7 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
     return scores, changes
 
 
-@njit(cache=True)
+@lean()
 def _together(near: Near, of: Ints, walk: Walk) -> float:
     """Log chance that these are served in one standing: without a move, or with one that a silence hides."""
     silent_s = max(walk.max_gap_s - SEEN_S, 0.0)

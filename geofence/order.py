@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from geofence.compiling import lean
 
 Bits = npt.NDArray[np.uint64]
 
@@ -16,19 +17,19 @@ SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
 GOES_ON: Final = log(0.5)  # ... or it does not
 
 
-@njit(cache=True)
+@lean()
 def has(bits: Bits, number: int) -> bool:
     """Whether that number is in the set."""
     return bool((bits[number >> 6] >> np.uint64(number & 63)) & np.uint64(1))
 
 
-@njit(cache=True)
+@lean()
 def put(bits: Bits, number: int) -> None:
     """Add that number to the set."""
     bits[number >> 6] |= np.uint64(1) << np.uint64(number & 63)
 
 
-@njit(cache=True)
+@lean()
 def _between(served: Bits, low: int, high: int, most: int) -> int:
     """How many from low to high (without it) are unserved; counting ends at `most`."""
     count = 0
@@ -40,7 +41,7 @@ def _between(served: Bits, low: int, high: int, most: int) -> int:
     return count
 
 
-@njit(cache=True)
+@lean()
 def order_prior(served: Bits, last: int, pending: int, number: int) -> float:
     """Log chance that this stop comes next, by its rank among the unserved after, or before, the last one.
 
@@ -56,7 +57,7 @@ def order_prior(served: Bits, last: int, pending: int, number: int) -> float:
     return BEHIND[rank] if rank < len(BEHIND) else FAR
 
 
-@njit(cache=True)
+@lean()
 def jumped(served: Bits, last: int, number: int) -> int:
     """The stop jumped over by serving this one next, -1 unless it is a single one."""
     found = -1
@@ -68,7 +69,7 @@ def jumped(served: Bits, last: int, number: int) -> int:
     return found
 
 
-@njit(cache=True)
+@lean()
 def best_prior(served: Bits, last: Any, pending: Any, numbers: Any) -> float:
     """The highest chance of any of these stops in any of these rows; -inf when all are served."""
     best = -np.inf

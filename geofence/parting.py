@@ -25,7 +25,7 @@ FAST_MPS = 4.2  # no walk
 CLOSE_S = 90.0  # nothing later than this after a standstill is looked at
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def with_returns(
     t: Floats,
     x: Floats,
@@ -74,7 +74,7 @@ def jitter_m(x: Floats, y: Floats, i: int, j: int) -> float:
     return max(0.5, np.quantile(steps, 0.4) / 1.01)
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float, a: int, j: int) -> int:
     """Last row before the van hops to another place, within the standing rows a..j; j when it does not."""
     k = a
@@ -95,7 +95,7 @@ def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float,
     return j
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def hop_end(t: Floats, x: Floats, y: Floats, jitter: float, k: int, j: int) -> int:
     """Last row of the fast steps that follow one another after row k, at most row j; k when there is none."""
     while k < j and step_m(x, y, k, k + 1) > HOP_MPS * (t[k + 1] - t[k]) + 2.0 * jitter:
@@ -103,7 +103,7 @@ def hop_end(t: Floats, x: Floats, y: Floats, jitter: float, k: int, j: int) -> i
     return k
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def _comes_back(x: Floats, y: Floats, a: int, k: int, end: int, j: int) -> bool:
     """Whether some rows of end..j are where the van stood (rows from a on) or was left (rows up to k).
 
@@ -160,7 +160,7 @@ def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: F
     return at
 
 
-@kernel(unseen)
+@kernel(unseen, lean=True)
 def _may_have_moved(t: Floats, speed_mps: Floats, a: int, k: int, b: int, way_m: float) -> bool:
     """Whether the van may have gone so far about the step from row k to the next, within the rows a..b.
 

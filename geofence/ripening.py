@@ -8,7 +8,7 @@ from numba import njit
 
 from geofence import cleaning, decoding, motion, parting, standstills, ticks
 from geofence.clock import NEVER_MS
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.decoding import COLUMNS, KIND, STATE, Frame, T
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ def _ms(origin_ms: float, seconds: float) -> int:
     return int(origin_ms) + int(np.rint(1000 * seconds))
 
 
-@njit(cache=True)
+@lean()
 def _row_after(track: Floats, row: int, rows: int, until_ms: int) -> int:
     """The first row from `row` on that is later than a time."""
     while row < rows and track[row * COLUMNS] <= until_ms:
@@ -59,7 +59,7 @@ def _row_after(track: Floats, row: int, rows: int, until_ms: int) -> int:
     return row
 
 
-@njit(cache=True)
+@lean()
 def _why(t: Floats, begin: int, closed: bool, origin_ms: float, waits: Waits) -> int:
     """What there is to do after a step."""
     why = TRIMS if begin > waits.trim else NOTHING
@@ -70,7 +70,7 @@ def _why(t: Floats, begin: int, closed: bool, origin_ms: float, waits: Waits) ->
     return why | TELLS if told_by_ms >= waits.due_ms or passed else why
 
 
-@njit(cache=True)
+@lean()
 def _known_ms(t: Floats, begin: int, origin_ms: float, waits: Waits) -> int:
     """What ended by then is decided, and old enough to be told."""
     told_by_ms = _ms(origin_ms, t[-1]) - waits.decide_after_ms

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from geofence.compiling import lean
 from geofence.sweep import APART_S
 
 Ints = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ class Standings:
         del rows[:gone]
 
 
-@njit(cache=True)
+@lean()
 def judged(customer: int, entered_ms: int, left_ms: int, stood: Ints) -> Any:
     """When nothing can change a way through a fence any more, and whether a standing speaks instead of it.
 

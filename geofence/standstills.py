@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from geofence import describing, edges, parting, rows, unseen
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
 from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
@@ -46,13 +45,13 @@ class Standstill(NamedTuple):
     noise_m: float
 
 
-@njit(cache=True)
+@lean()
 def _certain(t: Floats, after: int, final: int) -> bool:
     """Whether nothing can change any more what ended before row `after`."""
     return final > len(t) or (after < final and t[final - 1] >= t[after] + CLOSE_S)
 
 
-@njit(cache=True)
+@lean()
 def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> Any:
     """Whether a standstill from row `begin` on may have closed, and from which row on to look for the next.
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence.cells import CELL_DEG, COLUMNS
+from geofence.compiling import lean
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -87,7 +88,7 @@ def _within_disc(x: float, y: float, dx: float, dy: float, radius_m: float) -> A
     return max((-b - root) / a, 0.0), min((-b + root) / a, 1.0)
 
 
-@njit(cache=True)
+@lean()
 def _within_edges(
     x: float,
     y: float,

@@ -29,7 +29,7 @@ def travel_s(d: float, speed_mps: float) -> float:
     return (d - brake) / speed_mps + speed_mps / BRAKE_MPS2
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def cruise_mps(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: int) -> float:
     """Speed of the few driving steps next to row `at`, towards `direction` (-1 before, 1 after)."""
     length = 0.0
@@ -56,7 +56,7 @@ def cruise_mps(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, directio
     return min(max(length / time, 4.0), 30.0)
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Floats) -> None:
     """A stop between two fixes that both drive: what the way between them does not explain is standing."""
     d = step_m(x, y, i - 1, i)
@@ -77,7 +77,7 @@ def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Flo
     row[16], row[17], row[18] = i + 1, t[i], 10.0
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def hides_move(t: Floats, x: Floats, y: Floats, a: int, b: int) -> bool:
     """Whether the rows a and b, a step apart, leave open when the move between them was."""
     gap: float = t[b] - t[a]
@@ -85,7 +85,7 @@ def hides_move(t: Floats, x: Floats, y: Floats, a: int, b: int) -> bool:
     return gap > HIDDEN_MOVE_MIN_S and took < 0.5 * gap
 
 
-@kernel(rows)
+@kernel(rows, lean=True)
 def moved_by(t: Floats, x: Floats, y: Floats, a: int, b: int) -> float:
     """When a move hidden between the rows a and b, a step apart, ended, if it was in the middle."""
     d = step_m(x, y, a, b) * ROAD_FACTOR

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
+
 Floats = npt.NDArray[np.float64]
 
 AT_VAN: Final = 0.4  # share of the time that a driver is at the van
@@ -81,7 +83,7 @@ def moments(walk: Walk, weights: Floats) -> Any:
     return _up_to_moments(walk, weights), np.interp(grid, walk.t, van)
 
 
-@njit(cache=True)
+@lean()
 def by_need(share: Floats, changes: Floats) -> None:
     """Changes where the fixes tell nothing: by what the orders need, with the spread of such services."""
     at = 0.0
