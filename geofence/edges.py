@@ -31,6 +31,7 @@ WALK_MPS = 1.0  # one axis
 WALK_REACH_M = 25.0
 DRIFT_S = 40.0  # over such times noise is correlated
 PLACE_S = 10.0  # fixes so long after the moment tell the van's place
+ROLLING_S = 6.0  # so long a vehicle may roll where it is about to stand
 SAME_PLACE_M = 6.0  # a driver begins and ends so near the van, one axis
 TOLD_S = 4.0  # fixes closer in time than this tell less each
 ASTRAY = 0.03  # share of fixes that noise models do not explain
@@ -326,10 +327,19 @@ def halt_time(
     low, best, high = _quantiles(moments[:count], width[:count], weighed[:count])
     for k in range(1, n):  # between two fixes anything may have happened
         if w[T, k - 1] <= best <= w[T, k]:
-            low, high = min(low, w[T, k - 1]), max(high, w[T, k])
+            low, high = min(low, w[T, k - 1]), max(high, _shown(w, k))
     if direction > 0:
         return best, low, high
     return -best, -high, -low
+
+
+@njit(cache=True, error_model="numpy")
+def _shown(w: Floats, k: int) -> float:
+    """When fix k, the first that seems to stand, is seen to: a place does not tell rolling from rest."""
+    at: float = w[T, k]
+    if w[SPEED_MPS, k] != w[SPEED_MPS, k] and k + 1 < w.shape[1]:
+        at = min(w[T, k + 1], at + ROLLING_S)
+    return at
 
 
 @njit(cache=True)

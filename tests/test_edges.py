@@ -60,6 +60,16 @@ def test_bounds_hold_the_truth_nearly_always_and_the_estimate_is_good(every_s, n
     assert np.median(widths) <= 4.0 + 1.2 * every_s + 2.0 * noise_m
 
 
+@pytest.mark.parametrize(("told", "later_s"), [(0.0, 0.0), (NAN, 5.0)])
+def test_a_first_fix_in_place_shows_a_stand_only_by_its_speed_or_with_the_next_one(told, later_s):
+    t = np.arange(-60.0, 60.0, 5.0)
+    x = np.minimum(t + 4.0, 0.0) * CRUISE_MPS
+    speed = np.where(x < 0, CRUISE_MPS, told)
+    best, _, high = found(t, x, np.zeros(len(t)), 0.5, speed)
+    assert -5.0 <= best <= 0.0
+    assert high == pytest.approx(later_s)
+
+
 def test_leaving_is_arriving_with_time_turned_round():
     t, x, y = braked(5.0, 0.3, 1.5, 1.0, 1)
     best, low, high = found(t, x, y)
@@ -106,7 +116,7 @@ def brute(t, x, y, noise_m, speed):
         looked += [(at, gap / steps, edges._closely(w, f, m, at, 0.0, CRUISE_MPS)) for at in moments]
     low, best, high = edges._quantiles(*np.array(looked).T.copy())
     k = int(np.searchsorted(w[0], best))
-    return best, min(low, w[0, k - 1]), max(high, w[0, k])
+    return best, min(low, w[0, k - 1]), max(high, edges._shown(w, k))
 
 
 def test_the_way_before_a_halt_is_braked_last():

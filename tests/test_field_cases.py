@@ -68,9 +68,8 @@ def test_bounds_hold_the_truth_for_every_spacing(every_s):
     (visit,) = visits(stood(300, every_s=every_s), [A, B])
     assert s(visit.arrived_between_ms[0]) <= 265 <= s(visit.arrived_between_ms[1]) + 1  # braking: 1 m left
     assert s(visit.departed_between_ms[0]) - 1 <= 565 <= s(visit.departed_between_ms[1])
-    assert (
-        every_s * 1000 <= visit.arrived_between_ms[1] - visit.arrived_between_ms[0] <= every_s * 1000 + 5000
-    )
+    wide_ms = visit.arrived_between_ms[1] - visit.arrived_between_ms[0]
+    assert every_s * 1000 <= wide_ms <= every_s * 1000 + 8000  # no speed tells rolling from standing
 
 
 def test_driving_through_is_no_visit():
@@ -110,13 +109,13 @@ def test_a_silence_that_ends_far_away_splits():
     first, second = visits(track, [A, circle("z", 15000)])
     assert (first.customer_id, s(first.departed_between_ms[0]), s(first.departed_between_ms[1])) == (
         "a",
-        290,
+        285,  # a ping later it may have begun to roll
         2095,
     )
     assert (second.customer_id, s(second.arrived_between_ms[0]), s(second.arrived_between_ms[1])) == (
         "z",
         290,
-        2095,
+        2100,  # ... or still have rolled
     )
     assert s(first.departed_ms) <= s(second.arrived_ms) - 1000  # 13 km take their time
 
