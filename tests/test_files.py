@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from array import array
 from math import isnan, nan
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from geofence.events import Ping
 from geofence.times import format_time, parse_times
 from streams.errors import UnreadableInput
 from streams.files import read_fences, read_pings, read_routes, read_weather, writing
-from streams.files.columns import is_number, times_of
+from streams.files.columns import is_number, numbers_of, times_of
 from streams.files.opening import read_blocks
 from streams.records import encode
 
@@ -305,6 +306,31 @@ def test_stdin_is_json_lines():
         [sys.executable, "-c", code], input=as_jsonl(PINGS), capture_output=True, check=True
     )
     assert done.stdout == b"3\n"
+
+
+@given(
+    st.lists(st.floats(allow_nan=False) | st.none(), max_size=80),
+    st.integers(0, 9),
+    st.sampled_from([pa.float64(), pa.float32(), pa.int32()]),
+)
+@settings(deadline=None)
+def test_numbers_of_a_column_are_its_values_and_nan_where_there_are_none(values, begin, kind):
+    if kind == pa.int32():
+        values = [None if v is None else int(v) % 1000 if abs(v) < 1e300 else 7 for v in values]
+    column = pa.chunked_array([pa.array(values, pa.float64())]).combine_chunks().cast(kind, safe=False)
+    column = column.slice(begin)
+    expected = [nan if v is None else float(v) for v in column.to_pylist()]
+    assert numbers_of(column).tobytes() == array("d", expected).tobytes()
+
+
+def test_parquet_is_read_without_loading_pandas(tmp_path):
+    (tmp_path / "p.parquet").write_bytes(as_parquet(PINGS))
+    code = (
+        "import sys; from streams.files import read_pings;"
+        "print(sum(len(r.batch) for r in read_pings(sys.argv[1])), 'pandas' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "p.parquet")]
+    assert subprocess.run(words, capture_output=True, check=True).stdout == b"3 False\n"
 
 
 TIMES = [

@@ -59,7 +59,7 @@ def pings_of(
 
 def numbers_of(column: pa.Array) -> Floats:
     """Numbers, NaN where there are none."""
-    numbers: Floats = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    numbers: Floats = _values(pc.cast(column, pa.float64()))
     return numbers
 
 
@@ -67,7 +67,7 @@ def times_of(column: pa.Array) -> npt.NDArray[np.int64]:
     """Milliseconds since 1970 of timestamps (without a zone: UTC), RFC 3339 texts or seconds since 1970."""
     if pa.types.is_timestamp(column.type):
         in_ms = pc.cast(pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False), pa.int64())
-        return np.asarray(pc.fill_null(in_ms, UNREADABLE_MS).to_numpy(zero_copy_only=False), dtype=np.int64)
+        return np.asarray(_values(_filled(in_ms, UNREADABLE_MS)), dtype=np.int64)
     alike = _parsed_alike(column) if pa.types.is_string(column.type) and not column.null_count else None
     if alike is not None:
         return alike
@@ -98,8 +98,26 @@ def _drivers(
     """Drivers' ids, each once, and the place of each row's among them; an empty one where there is none."""
     if column is None:
         return [driver or ""], np.zeros(rows, dtype=np.int32)
-    coded = pc.fill_null(pc.cast(column, pa.string()), "").dictionary_encode()
-    return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    coded = _filled(pc.cast(column, pa.string()), "").dictionary_encode()
+    return coded.dictionary.to_pylist(), _values(coded.indices).astype(np.int32)
+
+
+# Making an Arrow value, or `to_numpy`, loads pandas, which takes longer than reading half a million pings.
+
+
+def _filled(column: pa.Array, value: str | int) -> pa.Array:
+    """The column with that value where it has none."""
+    return pc.fill_null(column, value) if column.null_count else column
+
+
+def _values(numbers: pa.Array) -> npt.NDArray[Any]:
+    """The numbers of a column, NaN where there are none."""
+    if not numbers.null_count:
+        return np.from_dlpack(numbers)
+    buffers = [None, numbers.buffers()[1]]
+    values = np.from_dlpack(pa.Array.from_buffers(numbers.type, len(numbers), buffers, offset=numbers.offset))
+    missing = np.from_dlpack(pc.cast(pc.is_null(numbers), pa.uint8()))
+    return np.where(missing == 1, np.nan, values)
 
 
 def _known(column: pa.Array | None, rows: int) -> Floats:
