@@ -9,7 +9,7 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from geofence.standstills import Standstill
 from geofence.stepping import Used, believed, extended
 from geofence.walk import Walk
 
+A_FLOOR: Final = 0.2  # what a floor of stairs adds to the need of a service ...
+BY_ELEVATOR: Final = 0.35  # ... and an elevator, to whichever floor
+HIGHEST: Final = 10  # nobody climbs more floors than that on foot
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
 
 
@@ -160,16 +163,19 @@ class Assigner:
         """The candidates as numbers."""
         real, whole = [], []
         stops: list[int] = []
+        needs: list[float] = []
         for fence, middle, spread_m, *_ in found:
             begin = len(stops)
             stops += [stop.number for stop in self.plan.of_customer.get(fence.customer_id, ())]
+            climb = _climb(fence.facts)
+            needs += [self._needs[n] + climb for n in stops[begin:]]
             real.append((*middle, spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s))
             whole.append((*self._numbers(fence), begin, len(stops)))
         return Near(
             np.array(real),
             np.array(whole),
             np.array(stops, dtype=np.int64),
-            np.array([self._needs[n] for n in stops], dtype=np.float64),
+            np.array(needs, dtype=np.float64),
         )
 
     def _numbers(self, fence: Fence) -> tuple[int, int]:
@@ -247,8 +253,16 @@ def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | 
 
 
 def _need(planned: PlannedStop) -> float:
-    """How long a service should take relative to others of its standing, by its order."""
+    """How long a service should take relative to one without goods, by its order."""
     order = planned.stop.order
     if order is None:
         return 1.0
-    return 1.0 + 0.04 * (order.items or 0) + 0.08 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
+    return 1.0 + 0.035 * (order.items or 0) + 0.16 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
+
+
+def _climb(facts: Mapping[str, Any]) -> float:
+    """What the way up adds to a service's need, by the customer's floor and elevator."""
+    floor = facts.get("floor")
+    if not isinstance(floor, int | float) or not floor > 0:
+        return 0.0
+    return BY_ELEVATOR if facts.get("elevator") is True else A_FLOOR * min(floor, HIGHEST)

@@ -1,10 +1,13 @@
 """What other products' users complain about and other products' tests hold, as cases of ours."""
 
+from dataclasses import replace
+
 import pytest
 
 from geofence.events import FenceEventType, Ping, Rejection, VisitStatus
 from geofence.fences import Fence
 from geofence.geometry import LocalPlane
+from geofence.routes import Order, Route, Stop
 from geofence.rules import Rules
 from tests.tracks import (
     HOME,
@@ -377,6 +380,26 @@ def test_neighbours_served_from_one_parking_place_share_its_time():
     assert [r.shared_with for r in found] == [(found[1].visit_id,), (found[0].visit_id,)]
     assert sum(r.service_time_s for r in found) == pytest.approx(300, abs=20)
     assert {r.share_method for r in found} == {"walk"}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "facts", "longer"),
+    [
+        (0, {}, 1.0),
+        (5, {}, 1.8),
+        (0, {"floor": 4, "elevator": False}, 1.8),
+        (0, {"floor": 4, "elevator": True}, 1.35),
+    ],
+)
+def test_a_heavy_order_or_a_climb_takes_more_of_a_shared_time(boxes, facts, longer):
+    """The driver is not seen on his way to either door."""
+    track = Drawn(every_s=5, noise_m=1.0).stand(30).drive(2000).stand(400).drive(6000).stand(30)
+    left, right = replace(circle("left", 2000, 5, 25), facts=facts), circle("right", 2000, -5, 25)
+    stops = (Stop("s1", "left", 1, order=Order(boxes=boxes)), Stop("s2", "right", 2, order=Order()))
+    found = visits(track, [left, right], [Route("r", "d", START_MS, stops)])
+    assert {r.share_method for r in found} == {"by_order"}
+    part = {r.customer_id: r.service_time_s for r in found}
+    assert part["left"] / part["right"] == pytest.approx(longer, rel=0.15)
 
 
 def test_null_island_is_not_believed():
