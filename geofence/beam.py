@@ -105,7 +105,7 @@ class Stand(NamedTuple):
 @njit(cache=True)
 def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) -> Any:
     """The best hypotheses after one more standstill, whose slot is given; `orders` as from `all_orders`."""
-    n = len(beam.real) * (len(groups.real) + 2)
+    n = len(beam.real) * (2 * len(groups.real) + 1)  # nobody; each group anew, and as one more part
     ways = Ways(np.empty((n, 3)), np.empty((n, 3), np.int64))
     count = _find_ways(ways, beam, groups, orders, stand)
     score = ways.real[:count, WAY_SCORE]
