@@ -151,7 +151,7 @@ def _put_member(members: Ints, needs: Floats, row: int, near: Near, n: int, stop
 @lean()
 def _identity(near: Near, members: Ints) -> Any:
     """A number for these fences and stops, the same at any standstill."""
-    mixed = np.uint64(0)
+    mixed = np.uint64(0x9E3779B97F4A7C15)  # any but 0, which the first fence would leave as it is
     for m in range(len(members)):
         target = np.uint64(near.whole[members[m, M_CANDIDATE], FENCE]) << np.uint64(24)
         mixed = (mixed ^ (target | np.uint64(members[m, M_NUMBER] + 1))) * np.uint64(0x9E3779B97F4A7C15)

@@ -1,9 +1,12 @@
 """Whom each standstill served."""
 
+import numpy as np
 import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
+from geofence.beam import G_ID
 from geofence.evidence import Candidate
+from geofence.groups import Near, grouped
 from geofence.plan import Plan
 from geofence.routes import Order, Route, Stop
 from geofence.standstills import Standstill
@@ -57,8 +60,6 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
 
 
 def _nothing():
-    import numpy as np
-
     return np.empty(0)
 
 
@@ -203,3 +204,10 @@ def test_decisions_since_a_number_are_the_tail_of_all(since):
 def test_places_are_measured_in_the_plane_of_the_track():
     east, north = HOME.to_plane(*HOME.to_degrees(123.0, -45.0))
     assert (east, north) == pytest.approx((123.0, -45.0), abs=1e-6)
+
+
+def test_no_two_groups_are_taken_for_the_same_on_a_day_without_a_plan():
+    whole = np.array([[n, n, 0, 0] for n in range(3)])
+    groups, _, _ = grouped(Near(np.zeros((3, 4)), whole, np.zeros(0, np.int64), np.zeros(0)), False)
+    assert len(groups) == 6
+    assert len(set(groups[:, G_ID].tolist())) == 6
