@@ -1,6 +1,6 @@
 """Which fixes of a track to believe: teleports, spikes, stale and inaccurate positions are set aside."""
 
-from math import hypot
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,12 @@ SMOOTH_S_PER_M = 0.8
 SMOOTH_WITHIN_S = 25.0
 STALE_RUN_MAX_S = 45.0
 LOOK_AHEAD_S = 60.0  # no mark but that of a stale fix depends on anything later than this
+
+
+@lean()
+def _away_m(x: Floats, y: Floats, a: int, b: int) -> float:
+    """How far apart two fixes are."""
+    return sqrt((x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2)
 
 
 @njit(cache=True)
@@ -99,7 +105,7 @@ def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: 
                     continue
                 cost = accuracy_m[k] if accuracy_m[k] == accuracy_m[k] else 20.0
                 if last >= 0:
-                    cost += hypot(x[k] - x[last], y[k] - y[last])
+                    cost += _away_m(x, y, k, last)
                 if best < 0 or cost < best_cost:
                     best, best_cost = k, cost
             for k in range(i, j):
@@ -129,7 +135,7 @@ def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: 
                 if speed_mps[k] > 4.0 and marks[k] == GOOD:
                     marks[k] = STALE
             if end < n and t[end - 1] - t[first] <= STALE_RUN_MAX_S:
-                jump = hypot(x[end] - x[first], y[end] - y[first])
+                jump = _away_m(x, y, end, first)
                 if jump > 1.8 * 20.0 * max(t[end] - t[end - 1], 1.0) and jump < 25.0 * (t[end] - t[first]):
                     moving = True
             if moving:
@@ -156,7 +162,7 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
                 last = i
             i += 1
             continue
-        out = hypot(x[i] - x[last], y[i] - y[last])
+        out = _away_m(x, y, i, last)
         speed_out = out / max(t[i] - t[last], 0.5)
         if speed_out < SPIKE_SPEED_MPS or out < 30.0:
             last = i
@@ -182,7 +188,7 @@ def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool
     for k in range(i + 1, n):
         if marks[k] != GOOD:
             continue
-        speed = hypot(x[k] - x[previous], y[k] - y[previous]) / max(t[k] - t[previous], 0.5)
+        speed = _away_m(x, y, k, previous) / max(t[k] - t[previous], 0.5)
         if previous == i and speed <= MAX_SPEED_MPS:
             return False
         if previous != i and speed > MAX_SPEED_MPS:
@@ -200,7 +206,7 @@ def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool
 def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> int:
     """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby."""
     n = len(t)
-    leg_out = hypot(x[i] - x[last], y[i] - y[last])
+    leg_out = _away_m(x, y, i, last)
     impossible = leg_out / max(t[i] - t[last], 0.5) > MAX_SPEED_MPS
     looked = 0
     previous = i
@@ -210,9 +216,9 @@ def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: i
         looked += 1
         if looked > SUSPECTS or (looked > 1 and t[k] - t[i] > LOOK_AHEAD_S):
             return -1
-        leg_back = hypot(x[k] - x[previous], y[k] - y[previous])
+        leg_back = _away_m(x, y, k, previous)
         speed_back = leg_back / max(t[k] - t[previous], 0.5)
-        across = hypot(x[k] - x[last], y[k] - y[last])
+        across = _away_m(x, y, k, last)
         reachable = across / max(t[k] - t[last], 0.5) < (MAX_SPEED_MPS if impossible else SPIKE_SPEED_MPS)
         ratio = (leg_out + leg_back) / max(across, 1.0)
         if speed_back > SPIKE_SPEED_MPS and reachable and ratio > SPIKE_RATIO:
@@ -237,10 +243,9 @@ def jitter_m(t: Floats, x: Floats, y: Floats, first: float, begin: int) -> Float
     for k in range(begin + 1, len(t)):
         if k > 1 and t[k] - t[k - 2] <= JITTER_WITHIN_S:
             w = (t[k - 1] - t[k - 2]) / (t[k] - t[k - 2])
-            off = hypot(
-                x[k - 1] - (1 - w) * x[k - 2] - w * x[k],
-                y[k - 1] - (1 - w) * y[k - 2] - w * y[k],
-            )
+            off_x = x[k - 1] - (1 - w) * x[k - 2] - w * x[k]
+            off_y = y[k - 1] - (1 - w) * y[k - 2] - w * y[k]
+            off = sqrt(off_x * off_x + off_y * off_y)
             off /= np.sqrt(1.0 + w * w + (1 - w) ** 2) * QUANTILE_OF_OFF
             level *= np.exp(JITTER_RATE * (JITTER_QUANTILE - (1.0 if off < level else 0.0)))
             level = min(max(level, 0.8), 25.0)

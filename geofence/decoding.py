@@ -61,7 +61,10 @@ def _read(track: Floats, first: int, end: int, frame: Frame) -> Any:
         at = (first + k) * COLUMNS
         nowhere = abs(track[at + 1]) < NOWHERE_DEG and abs(track[at + 2]) < NOWHERE_DEG
         out[0, k] = (track[at] - frame.origin_ms) / 1000.0
-        out[1, k] = ((track[at + 2] - frame.lon + 180.0) % 360.0 - 180.0) * frame.metres_per_lon
+        d_lon = track[at + 2] - frame.lon
+        if not -180.0 <= d_lon < 180.0:
+            d_lon = (d_lon + 180.0) % 360.0 - 180.0
+        out[1, k] = d_lon * frame.metres_per_lon
         out[2, k] = (track[at + 1] - frame.lat) * METRES_PER_DEGREE
         out[3, k] = np.inf if nowhere else track[at + 3]
         out[4, k] = track[at + 4]

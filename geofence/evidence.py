@@ -1,7 +1,7 @@
 """How well a standstill fits a customer: likelihoods of place and of dwell."""
 
 from functools import lru_cache
-from math import erfc, exp, hypot, log, pi, sqrt
+from math import erfc, exp, log, pi, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -98,7 +98,7 @@ def _fits(
 @njit(cache=True)
 def parked(x: float, y: float, noise_m: float, middle_x: float, middle_y: float, spread_m: float) -> float:
     """Log density (per square metre) of a van's place for the customer there."""
-    away = hypot(x - middle_x, y - middle_y)
+    away = sqrt((x - middle_x) ** 2 + (y - middle_y) ** 2)
     sd_m = sqrt(PARK_SD_M**2 + noise_m**2 + spread_m**2)
     near = exp(-0.5 * (away / sd_m) ** 2) / (2 * pi * sd_m**2)
     far = exp(-0.5 * (away / WRONG_SD_M) ** 2) / (2 * pi * WRONG_SD_M**2)

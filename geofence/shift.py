@@ -344,8 +344,8 @@ class Shift:
         return Walk(t, x, y, standstill.park, standstill.noise_m, begin_s, end_s, standstill.max_gap_s)
 
     def _accuracy(self, standstill: Standstill) -> float | None:
-        rows = self._decoded.row[standstill.first : standstill.last + 1]
-        if len(rows) == 0:
+        if standstill.first > standstill.last:
             return None
-        accuracy_m = self._track.median_accuracy_m(int(rows[0]), int(rows[-1]) + 1)
+        first, last = self._decoded.row_of(standstill.first), self._decoded.row_of(standstill.last)
+        accuracy_m = self._track.median_accuracy_m(first, last + 1)
         return None if isnan(accuracy_m) else round(accuracy_m, 1)

@@ -24,7 +24,7 @@ MOST_SAMPLES = 100  # half cells that one step may lead through: some 16 km
 
 @njit(cache=True)
 def _wrapped(lon: float) -> float:
-    return (lon + 180.0) % 360.0 - 180.0
+    return lon if -180.0 <= lon < 180.0 else (lon + 180.0) % 360.0 - 180.0
 
 
 @njit(cache=True)
@@ -63,7 +63,7 @@ def cells_along(
             for i in range(n):
                 share = (i + 0.5) / n
                 row = floor((lat + y[k] / per_lat + share * d_lat + 90.0) / CELL_DEG)
-                east = (lon + x[k] / per_lon + share * d_lon + 180.0) % 360.0
+                east = _wrapped(lon + x[k] / per_lon + share * d_lon) + 180.0
                 key = row * COLUMNS + min(floor(east / CELL_DEG), COLUMNS - 1)
                 if count > since and out[count - 1, 0] == key:
                     out[count - 1, 2] = k

@@ -148,6 +148,10 @@ class Decoded:
         column = fix if fix >= 0 else self.count + fix
         return self.origin_ms + round(1000 * self.floats.item(decoding.T, column))
 
+    def row_of(self, fix: int) -> int:
+        """Number in the track of a fix."""
+        return int(self.floats.item(decoding.ROW, fix))
+
     @property
     def t(self) -> Floats:
         """Seconds since the origin."""
@@ -269,7 +273,7 @@ class Decoded:
 
     def _row_of_final(self) -> int:
         """Number in the track of the last final fix, 0 before there is one."""
-        return int(self.floats[decoding.ROW, self.final - 1]) if self.final else 0
+        return self.row_of(self.final - 1) if self.final else 0
 
     def _make_room(self, fixes: int) -> None:
         """Have room for so many fixes."""
