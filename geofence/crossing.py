@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.clock import NEVER_MS
 from geofence.compiling import lean
 from geofence.decoding import T, X, Y
 from geofence.evidence import Candidate
@@ -16,6 +17,7 @@ from geofence.standstills import Standstill
 from geofence.track import Decoded
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 _Part = tuple[int, int, int, int]
 FURTHEST = 120  # fixes looked at before
 WITHIN_S = 90.0
@@ -31,15 +33,18 @@ def crossings(
     """
     d = decoded
     circles = np.array([(*c.middle, c.fence.radius_m or 0.0) for c in near])
-    found = _cross_circles(d.floats, d.count, standstill.first, standstill.last, circles).tolist()
+    between = standstill.first, standstill.last
+    found = _cross_circles(d.floats, d.count, d.origin_ms, *between, circles).tolist()
     for n, candidate in enumerate(near):
         if candidate.fence.shape is not None:
-            found[n] = _cross_shape(d, candidate.fence, _part(d.t, standstill.first, standstill.last))
-    return [(_ms(d, entered), _ms(d, exited)) for entered, exited in found]
+            crossed = _cross_shape(d, candidate.fence, _part(d.t, *between))
+            found[n] = [_ms(d.origin_ms, seconds) for seconds in crossed]
+    return [(None if a == NEVER_MS else a, None if b == NEVER_MS else b) for a, b in found]
 
 
-def _ms(decoded: Decoded, seconds: float) -> int | None:
-    return None if isnan(seconds) else decoded.origin_ms + round(1000 * seconds)
+@njit(cache=True)
+def _ms(origin_ms: int, seconds: float) -> int:
+    return NEVER_MS if isnan(seconds) else origin_ms + int(np.rint(1000 * seconds))
 
 
 def _cross_shape(decoded: Decoded, fence: Fence, part: _Part) -> tuple[float, float]:
@@ -65,12 +70,14 @@ def _part(t: Floats, first: int, last: int) -> Any:
 
 
 @njit(cache=True)
-def _cross_circles(floats: Floats, count: int, first: int, last: int, circles: Floats) -> Floats:
-    """Seconds of entry and exit of each circle (east, north, radius in metres)."""
+def _cross_circles(
+    floats: Floats, count: int, origin_ms: int, first: int, last: int, circles: Floats
+) -> Ints:
+    """Times of entry and exit of each circle (east, north, radius in metres)."""
     t, x, y = floats[T, :count], floats[X, :count], floats[Y, :count]
     part = _part(t, first, last)
     begin, first, last, end = part
-    found = np.full((len(circles), 2), np.nan)
+    found = np.full((len(circles), 2), NEVER_MS)
     outside = np.empty(end - begin)
     for n in range(len(circles)):
         east, north, radius_m = circles[n]
@@ -78,7 +85,8 @@ def _cross_circles(floats: Floats, count: int, first: int, last: int, circles: F
             continue
         for k in range(begin, end):
             outside[k - begin] = sqrt((x[k] - east) ** 2 + (y[k] - north) ** 2) - radius_m
-        found[n, 0], found[n, 1] = _cross(t, outside, part)
+        entered, exited = _cross(t, outside, part)
+        found[n, 0], found[n, 1] = _ms(origin_ms, entered), _ms(origin_ms, exited)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from geofence.assignment import Assigner
 from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.crossing import crossings
+from geofence.decoding import T, X, Y
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.events import FenceEvent
 from geofence.evidence import Candidate, candidates
@@ -336,12 +337,22 @@ class Shift:
     def _walk(self, standstill: Standstill) -> Walk:
         """The fixes of a standstill, thinned to a number that is quick to look through."""
         d = self._decoded
-        rows = slice(standstill.first, standstill.last + 1)
         every = max(1, -(-(standstill.last + 1 - standstill.first) // WALK_FIXES))
+        fixes = d.floats[:, standstill.first : standstill.last + 1]
+        if every > 1:
+            fixes = np.ascontiguousarray(fixes[:, ::every])
         begin_s = (standstill.arrived_ms - d.origin_ms) / 1000
         end_s = (standstill.departed_ms - d.origin_ms) / 1000
-        t, x, y = (np.ascontiguousarray(c[rows][::every]) for c in (d.t, d.x, d.y))
-        return Walk(t, x, y, standstill.park, standstill.noise_m, begin_s, end_s, standstill.max_gap_s)
+        return Walk(
+            fixes[T],
+            fixes[X],
+            fixes[Y],
+            standstill.park,
+            standstill.noise_m,
+            begin_s,
+            end_s,
+            standstill.max_gap_s,
+        )
 
     def _accuracy(self, standstill: Standstill) -> float | None:
         if standstill.first > standstill.last:
