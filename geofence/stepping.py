@@ -9,7 +9,7 @@ from numba import njit
 from geofence import beam as _beam
 from geofence import dwell, evidence, groups, order, walk
 from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.groups import Near
 from geofence.walk import Walk
 
@@ -71,11 +71,21 @@ def _without_oldest(beam: Beam) -> Beam:
             rows[count] = h
             count += 1
     kept = rows[:count]
-    past, belief = beam.past[kept], beam.belief[kept]
-    first, of_first = past[:, 0].copy(), belief[:, 0].copy()
-    past[:, :-1], belief[:, :-1] = past[:, 1:].copy(), belief[:, 1:].copy()
-    past[:, -1], belief[:, -1] = first, of_first
+    past, belief = np.empty_like(beam.past[:count]), np.empty_like(beam.belief[:count])
+    _moved_up(past, belief, beam, kept)
     return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
+
+
+@lean()
+def _moved_up(past: Ints, belief: Floats, beam: Beam, kept: Ints) -> None:
+    """Fill in what these hypotheses say, each slot one earlier and the oldest last."""
+    slots = past.shape[1]
+    for row in range(len(kept)):
+        for slot in range(slots):
+            for k in range(2):
+                past[row, slot, k] = beam.past[kept[row], (slot + 1) % slots, k]
+            for k in range(belief.shape[2]):
+                belief[row, slot, k] = beam.belief[kept[row], (slot + 1) % slots, k]
 
 
 @kernel(_beam, dwell, evidence, groups, order, walk)
@@ -91,5 +101,5 @@ def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_n
     used = _used(grown, found, changes, slot)
     if slot < grown.past.shape[1] - 1:
         return grown, used, np.empty(0, np.uint8), -1, 0
-    chances, (gid, resumes) = believed(grown.real, grown.belief)[0], grown.past[0, 0]
+    chances, (gid, resumes) = believed(grown.real, grown.belief[:, :1].copy())[0], grown.past[0, 0]
     return _without_oldest(grown), used, chances, gid, resumes
