@@ -113,12 +113,16 @@ def _sorted_once(rows: Rows, age: npt.NDArray[np.float64]) -> tuple[Rows, npt.ND
     times = rows[order, 0]
     if bool(np.all(times[1:] > times[:-1])):
         return rows[order], age[order]
-    keys = np.where(np.isnan(rows), -1.0, rows)
-    order = np.lexsort((age, keys[:, 4], keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0]))
-    keys, rows, age = keys[order], rows[order], age[order]
+    again = times[1:] == times[:-1]
+    shared = np.flatnonzero(np.append(again, False) | np.append(False, again))  # few share their time
+    own = order[shared]
+    keys = np.where(np.isnan(rows[own]), -1.0, rows[own])
+    turn = np.lexsort((age[own], keys[:, 4], keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0]))
+    order[shared], keys = own[turn], keys[turn]
     fresh = np.ones(len(rows), dtype=bool)
-    fresh[1:] = np.any(keys[1:] != keys[:-1], axis=1)
-    return rows[fresh], age[fresh]
+    fresh[shared[1:]] = np.any(keys[1:] != keys[:-1], axis=1)
+    order = order[fresh]
+    return rows[order], age[order]
 
 
 class Decoded:

@@ -26,13 +26,15 @@ LET_GO_EVERY_S: Final = 600.0
 BULK: Final = 2_000
 """A run of so many messages, with as many to come, means catching up: few large transactions do better."""
 
-STRETCH_S: Final = 0.2
-"""Pings are decided in portions that take about so long; other work has its turn in between."""
+STRETCH_S: Final = 0.6
+"""Pings are decided in portions that take about so long; other work has its turn in between. The more pings
+of a driver come at once, the less each costs; where nothing is behind, what was fetched takes far less."""
 
-COMMIT_TURN_S: Final = 0.005
+COMMIT_TURN_S: Final = 0.015
 """That turn is at most so long while a transaction is under way, which takes many short ones."""
 
 LEAST_PORTION: Final = 1_000
+GROWTH: Final = 4  # at most, from one portion to the next
 MOST_PORTION: Final = 100_000
 
 log = logging.getLogger(__name__)
@@ -134,7 +136,7 @@ class DetectionWork:
         """Adjust how many pings are decided at a stretch, so that nothing else waits long."""
         if messages >= LEAST_PORTION:
             fitting = round(messages * STRETCH_S / max(took_s, 1e-3))
-            self._portion = min(max(LEAST_PORTION, fitting), 2 * self._portion, MOST_PORTION)
+            self._portion = min(max(LEAST_PORTION, fitting), GROWTH * self._portion, MOST_PORTION)
 
     async def _predictions(self, work: Partition, topic: str, portion: Run) -> list[Prediction]:
         if topic != "routes" or self._scoring is None:
