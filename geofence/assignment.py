@@ -161,21 +161,24 @@ class Assigner:
 
     def _near(self, found: Sequence[Candidate]) -> Near:
         """The candidates as numbers."""
-        real, whole = [], []
+        real: list[float] = []
+        whole: list[int] = []
         stops: list[int] = []
         needs: list[float] = []
         for fence, middle, spread_m, *_ in found:
             begin = len(stops)
-            stops += [stop.number for stop in self.plan.of_customer.get(fence.customer_id, ())]
-            climb = _climb(fence.facts)
-            needs += [self._needs[n] + climb for n in stops[begin:]]
-            real.append((*middle, spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s))
-            whole.append((*self._numbers(fence), begin, len(stops)))
+            planned = self.plan.of_customer.get(fence.customer_id)
+            if planned:
+                stops += [stop.number for stop in planned]
+                climb = _climb(fence.facts)
+                needs += [self._needs[n] + climb for n in stops[begin:]]
+            real += (*middle, spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s)
+            whole += (*self._numbers(fence), begin, len(stops))
         return Near(
-            np.array(real),
-            np.array(whole),
+            np.array(real).reshape(len(found), 4),
+            np.array(whole).reshape(len(found), 4),
             np.array(stops, dtype=np.int64),
-            np.array(needs, dtype=np.float64),
+            np.array(needs),
         )
 
     def _numbers(self, fence: Fence) -> tuple[int, int]:

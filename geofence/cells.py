@@ -99,15 +99,20 @@ def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
     """These fences, given by number, as a cell; `lasting`: each holds at any time."""
     numbers = sorted(fences, key=lambda n: (fences[n].fence_id, n))
     by_id = tuple(fences[n] for n in numbers)
-    rows, edges, count = [], [], 0
+    rows: list[float] = []
+    edges: list[Floats] = [NO_EDGES]
+    count = 0
     for fence in by_id:
-        own = _edges(fence) if fence.radius_m is None else NO_EDGES
-        disc = _disc(fence) if fence.radius_m is None else (fence.lat, fence.lon, fence.radius_m)
-        rows.append((*disc, count, count + len(own), fence.lat, fence.lon, fence.spread_m()))
+        if fence.radius_m is not None:
+            rows += (fence.lat, fence.lon, fence.radius_m, count, count, fence.lat, fence.lon, 0.0)
+            continue
+        own = _edges(fence)
+        rows += (*_disc(fence), count, count + len(own), fence.lat, fence.lon, fence.spread_m())
         edges.append(own)
         count += len(own)
     owners = [(n, hash(fences[n].customer_id)) for n in numbers]
-    return Cell(by_id, np.array(rows), np.concatenate(edges), np.array(owners), lasting)
+    shapes = np.array(rows).reshape(len(by_id), 8)
+    return Cell(by_id, shapes, np.concatenate(edges), np.array(owners), lasting)
 
 
 @njit(cache=True)

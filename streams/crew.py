@@ -119,15 +119,24 @@ class Crew:
 
 @contextmanager
 def crew(
-    processes: int, rules: Rules, fences: FenceSet, routes: Sequence[Route], wanted: Wanted
+    processes: int,
+    rules: Rules,
+    fences: FenceSet,
+    routes: Sequence[Route],
+    wanted: Wanted,
+    quiet: Callable[[], None] = lambda: None,
 ) -> Iterator[Crew]:
-    """So many processes, this one alone if it is one."""
+    """So many processes, this one alone if it is one.
+
+    `quiet` is called before they are made, as copies of this one: no other thread may run after it.
+    """
     compiling.load()
     if processes == 1:
         share = Share(rules, fences, routes, wanted)
         yield Crew([partial(_at_once, share)])
         return
     warm_up()
+    quiet()
     workers: list[_Worker] = []
     try:
         with undisturbed():

@@ -4,10 +4,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Any, Final, Protocol
 
+from geofence import compiling
 from geofence.events import DeviceFenceEvent, ServiceTime
 from geofence.fences import FenceSet
 from geofence.routes import Route
@@ -25,9 +27,14 @@ from streams.files import (
     size_of,
     writing,
 )
+from streams.files.ahead import Ahead
 from streams.files.opening import COMPRESSIONS, STDIN, Advance, is_dataset
 from streams.records import DeadLetter
+from streams.records.pings import load_scanner
 from streams.tally import Tally, Told, Totals, Wanted
+
+READ_AHEAD: Final = 3
+"""So many batches are read while all else is made ready, which takes about as long."""
 
 PACKED: Final = 6
 """Compressed pings take about so many times as much as text."""
@@ -52,6 +59,10 @@ class Inputs:
     def data_set(self) -> str | None:
         """The data set, when pings are one."""
         return next(filter(is_dataset, self.pings), None)
+
+    def crew(self) -> int:
+        """How many processes it is."""
+        return self.processes or processes_for(self.text_size())
 
     def size(self) -> int | None:
         """Bytes of all ping files, None with stdin or a data set. Raises UnreadableInput."""
@@ -179,18 +190,21 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
     output file is touched then.
     """
     inputs.size()
+    if inputs.data_set() is None:
+        telling = partial(_told, _reading(inputs, advance))
+    else:
+        telling = partial(_told_by_many, advance)
     fences = FenceSet(read_fences(inputs.fences))
     routes = list(read_routes(inputs.routes)) if inputs.routes is not None else []
     summary = Summary(len(fences), len(routes), events=None if outputs.events is None else 0)
     wanted = Wanted(outputs.events is not None, outputs.table is not None)
-    telling = _told if inputs.data_set() is None else _told_by_many
     with ExitStack() as stack:
         out, events, rejects = (
             stack.enter_context(writing(path)) for path in (outputs.out, outputs.events, outputs.rejects)
         )
         table = _table(inputs, outputs, fences, routes)
         known = Known(fences, rules, routes, _device_events(inputs.device_events))
-        for told in telling(known, inputs, wanted, rejects, summary, advance):
+        for told in telling(known, inputs, wanted, rejects, summary):
             out.put(told.visits)
             events.put(told.events)
             if table is not None:
@@ -201,36 +215,54 @@ def replay(inputs: Inputs, outputs: Outputs, rules: Rules, advance: Advance | No
     return summary
 
 
+def _reading(inputs: Inputs, advance: Advance | None) -> Ahead[tuple[str, PingsRead]]:
+    """The pings as they lie in the files, each part with the name of its file.
+
+    The first of them are read while other things are made ready for several processes.
+    """
+    reads = (
+        (path, read) for path in inputs.pings for read in read_pings(path, inputs.driver, advance=advance)
+    )
+    if inputs.crew() == 1 or not all(Path(path).is_file() for path in inputs.pings):
+        return Ahead(reads, 0)
+    compiling.load()
+    load_scanner()
+    return Ahead(reads, READ_AHEAD)
+
+
 def _told(
-    known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary, advance: Advance | None
+    reads: Ahead[tuple[str, PingsRead]],
+    known: Known,
+    inputs: Inputs,
+    wanted: Wanted,
+    rejects: Sink,
+    summary: Summary,
 ) -> Iterator[Told]:
     """Everything that is told, batch by batch; bad lines go to `rejects` on the way."""
-    processes = inputs.processes or processes_for(inputs.text_size())
-    with crew(processes, known.rules, known.fences, known.routes, wanted) as all_of_them:
-        yield from all_of_them.told(_steps(known, inputs, rejects, summary, advance))
+    with crew(inputs.crew(), known.rules, known.fences, known.routes, wanted, reads.wait) as all_of_them:
+        yield from all_of_them.told(_steps(known, reads, rejects, summary))
         summary.add(all_of_them.totals())
 
 
 def _steps(
-    known: Known, inputs: Inputs, rejects: Sink, summary: Summary, advance: Advance | None
+    known: Known, reads: Iterable[tuple[str, PingsRead]], rejects: Sink, summary: Summary
 ) -> Iterator[Step]:
     """Pings as they lie in the files, and device events as the pings of their time are reached."""
     device_events = deque(known.device_events)
-    for path in inputs.pings:
-        received_ms = _received_ms(path)
-        for read in read_pings(path, inputs.driver, advance=advance):
-            end_if_told()
+    for path, read in reads:
+        end_if_told()
+        if read.bad:
             summary.rejected += len(read.bad)
-            rejects.write(_dead_letters(path, received_ms, read))
-            if len(read.batch):
-                yield taken_until(device_events, int(read.batch.ts_ms.max()))
-                yield read.batch
+            rejects.write(_dead_letters(path, _received_ms(path), read))
+        if len(read.batch):
+            yield taken_until(device_events, int(read.batch.ts_ms.max()))
+            yield read.batch
     yield list(device_events)
     yield None
 
 
 def _told_by_many(
-    known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary, advance: Advance | None
+    advance: Advance | None, known: Known, inputs: Inputs, wanted: Wanted, rejects: Sink, summary: Summary
 ) -> Iterator[Told]:
     """The same of a data set, driver by driver, from a cluster's processes."""
     from streams.files.dataset import parts_of, read_part
