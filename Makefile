@@ -1,5 +1,5 @@
 # Everything the project needs is installed by `make setup`; the other targets call it.
-PYTHON ?= python3
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,8 +14,7 @@ help: ## Show the targets
 setup: $(STAMP) $(KERNELS) ## Create .venv with the servicetime command from the hashed lock file
 
 $(STAMP): requirements/all.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "servicetime needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || "$$(python3 requirements/fastest_python.py $(PYTHON))" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
