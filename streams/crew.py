@@ -145,6 +145,8 @@ def crew(
         yield Crew([worker.ask for worker in workers])
     finally:
         for worker in workers:
+            worker.kill()
+        for worker in workers:
             worker.end()
 
 
@@ -171,9 +173,12 @@ class _Worker:
         """Have that done with the share."""
         return self._asking.submit(self._answer, do, given)
 
-    def end(self) -> None:
-        """End the process, whatever it does."""
+    def kill(self) -> None:
+        """Tell the process to end, whatever it does."""
         self._process.kill()
+
+    def end(self) -> None:
+        """Wait until it has ended."""
         self._process.join()
         self._asking.shutdown(cancel_futures=True)
 

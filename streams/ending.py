@@ -5,11 +5,13 @@ finalizer, compiled code turns it into another, and no handler runs while a syst
 could be caught there asks here.
 """
 
+import atexit
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from select import select
 from typing import IO, Final, NoReturn
 
@@ -34,6 +36,20 @@ def end_if_told() -> None:
     """End this process if it has been told to and is still there."""
     if _told:
         sys.exit(128 + _told[0])
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, which has done everything, without first taking apart what it holds.
+
+    Modules, compiled code and columns are many: giving them back piece by piece takes a tenth of a second.
+    """
+    with suppress(OSError, ValueError):  # whoever read us has gone: Python says so as it ends
+        if threading.active_count() == 1:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    sys.exit(status)
 
 
 def wait_for(stream: IO[bytes]) -> None:

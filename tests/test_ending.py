@@ -62,3 +62,27 @@ def test_without_a_signal_nothing_happens(raising):
     with undisturbed():
         pass
     assert signal.getsignal(signal.SIGTERM) is raising
+
+
+LEAVE = """
+import atexit, sys, threading, time
+from streams.ending import leave
+atexit.register(lambda: print("at exit"))
+def late():
+    time.sleep(0.3)
+    print("thread")
+if sys.argv[1] == "thread":
+    threading.Thread(target=late).start()
+sys.stdout.write("begun ")
+leave(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("alone", "begun at exit\n"), ("thread", "begun thread\nat exit\n")]
+)
+def test_leaving_writes_what_is_left_and_waits_for_threads(kind, said):
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVE, kind], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == (said, "", 3)

@@ -1,6 +1,5 @@
 """The `servicetime` command: imports subcommands when they are called, and turns errors into exit codes."""
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any, Final
 import click
 
 from geofence.errors import ServicetimeError
-from streams.ending import end_if_told, end_when_told
+from streams.ending import end_if_told, end_when_told, leave
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("streams.cli.demo", "Show everything on recorded real drivers and a simulated town."),
@@ -190,9 +189,7 @@ def _drop_stdout() -> None:
 def main() -> None:
     """The console script."""
     end_when_told()
-    status = run(sys.argv[1:])
-    gc.freeze()  # else all there is is looked through for cycles before the process ends
-    sys.exit(status)
+    leave(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":
