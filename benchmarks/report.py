@@ -10,12 +10,16 @@ GOALS: Final = {
     "kafka_cpu": ("bare aiokafka consumer", {"this project's worker": 0.25}),
     "replay": ("msgspec decodes the file alone", {"servicetime replay, JSON Lines": 0.15}),
     "replay_cpu": ("msgspec decodes the file alone", {}),
+    "replay_days": ("msgspec decodes the file alone", {"servicetime replay, JSON Lines": 0.15}),
+    "replay_days_cpu": ("msgspec decodes the file alone", {}),
 }
 TITLES: Final = {
     "kafka": "Through Kafka, one process unless said, 4 partitions, 400 drivers",
     "kafka_cpu": "The same by processor time",
-    "replay": "Files, whole processes on all cores",
-    "replay_cpu": "The same by processor time: files",
+    "replay": "A day's file, whole processes on all cores",
+    "replay_cpu": "A day's file by processor time",
+    "replay_days": "A file of four days, whole processes on all cores",
+    "replay_days_cpu": "A file of four days by processor time",
     "offline": "Without Kafka, one process (processor time; Tile38: both cores)",
 }
 GROWS: Final = {"fences": "fences", "drivers": "drivers", "batch": "pings a batch"}

@@ -17,6 +17,8 @@ APART_S: Final = 37
 SPREAD_S: Final = 1_800
 """Copies of a driver set out at different times, so that their visits do not end at once."""
 
+DAY_MS: Final = 86_400_000
+
 SET_OUT_MS: Final = 1_767_225_600_000
 """When the drivers of a fleet set out."""
 
@@ -45,8 +47,11 @@ def simulated(directory: Path, drivers: int) -> Town:
     return Town(pings, fences, routes, drivers, len(lines))
 
 
-def repeated(town: Town, path: Path, drivers: int, count: int) -> Town:
-    """About that many pings of that many drivers: copies of the town's, each some seconds later."""
+def repeated(town: Town, path: Path, drivers: int, count: int, days: int = 1) -> Town:
+    """About that many pings a day of that many drivers: copies of the town's, each some seconds later.
+
+    All days are alike.
+    """
     copies, each = max(1, drivers // town.drivers), max(1, count // drivers)
     taken: dict[bytes, int] = {}
     made: list[tuple[int, bytes]] = []
@@ -62,8 +67,17 @@ def repeated(town: Town, path: Path, drivers: int, count: int) -> Town:
                 later = line.replace(ts.encode(), format_time(ts_ms).encode(), 1)
                 made.append((ts_ms, later.replace(NAME, b'"driver_id": "d%05d-' % copy, 1)))
     made.sort()
-    path.write_bytes(b"".join(line for _, line in made))
-    return Town(str(path), town.fences, town.routes, copies * min(drivers, town.drivers), len(made))
+    with path.open("wb") as out:
+        for day in range(days):
+            out.writelines(_on_day(line, ts_ms, day) for ts_ms, line in made)
+    return Town(str(path), town.fences, town.routes, copies * min(drivers, town.drivers), days * len(made))
+
+
+def _on_day(line: bytes, ts_ms: int, day: int) -> bytes:
+    """The same ping so many days later."""
+    if day == 0:
+        return line
+    return line.replace(format_time(ts_ms).encode(), format_time(ts_ms + day * DAY_MS).encode(), 1)
 
 
 def spacing_s(town: Town) -> float:
