@@ -9,6 +9,7 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -128,17 +129,20 @@ class Assigner:
         """
         found = self._settled[bisect_left(self._settled, since, key=_number) :]
         for standing, choice in zip(self._open, self._beam.past[0].tolist(), strict=False):
-            decision = self._decided(standing, choice)
-            if decision is not None and standing.number >= since:
-                found.append(decision)
+            if standing.choice != choice:
+                self._decide(standing, choice)
+            if standing.decision is not None and standing.number >= since:
+                found.append(standing.decision)
         return found
 
     def beliefs(self) -> Mapping[int, Belief]:
         """Whom each standstill served, as likely as is known so far; the very same while that stays."""
         if not self._weighed:
             hundredths = believed(self._beam.real, self._beam.belief).tobytes()
-            for slot, standing in enumerate(self._open):
-                self._believe(standing, hundredths[NEAREST * slot : NEAREST * (slot + 1)])
+            for begin, standing in zip(count(0, NEAREST), self._open, strict=False):
+                own = hundredths[begin : begin + NEAREST]
+                if standing.hundredths != own:
+                    self._believe(standing, own)
             self._weighed = True
         return self._beliefs
 
@@ -199,24 +203,23 @@ class Assigner:
             seen[:, : beam.seen.shape[1]] = beam.seen
             self._beam = beam._replace(seen=seen)
 
-    def _decided(self, standing: _Open, choice: Sequence[int]) -> Decision | None:
-        if standing.choice != choice:
-            standing.choice = choice
-            standing.decision = _decision(standing, choice, self.plan)
-        return standing.decision
+    def _decide(self, standing: _Open, choice: Sequence[int]) -> None:
+        standing.choice = choice
+        standing.decision = _decision(standing, choice, self.plan)
 
     def _believe(self, standing: _Open, hundredths: bytes) -> None:
-        if standing.hundredths != hundredths:
-            standing.hundredths = hundredths
-            self._beliefs[standing.number] = standing.belief()
+        standing.hundredths = hundredths
+        self._beliefs[standing.number] = standing.belief()
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
         oldest = self._open.pop(0)
-        decision = self._decided(oldest, choice)
-        if decision is not None:
-            self._settled.append(decision)
-        self._believe(oldest, chances)
+        if oldest.choice != choice:
+            self._decide(oldest, choice)
+        if oldest.decision is not None:
+            self._settled.append(oldest.decision)
+        if oldest.hundredths != chances:
+            self._believe(oldest, chances)
         self.final_before = self._open[0].number
 
     def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:

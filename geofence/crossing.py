@@ -23,23 +23,24 @@ FURTHEST = 120  # fixes looked at before
 WITHIN_S = 90.0
 
 
-def crossings(
-    decoded: Decoded, near: Sequence[Candidate], standstill: Standstill
-) -> list[tuple[int | None, int | None]]:
+def crossings(decoded: Decoded, near: Sequence[Candidate], standstill: Standstill) -> list[list[int]]:
     """The times of entry before a standstill and of exit after it, for each candidate's fence.
 
-    By straight lines between fixes; None where the track does not show the crossing, or the vehicle stood
+    By straight lines between fixes; NEVER_MS where the track does not show the crossing, or the vehicle stood
     outside the fence. Fixes later than `WITHIN_S` after the standstill are not looked at.
     """
     d = decoded
-    circles = np.array([(*c.middle, c.fence.radius_m or 0.0) for c in near])
+    circles: list[float] = []
+    for fence, middle, _, _ in near:
+        circles += (*middle, fence.radius_m or 0.0)
     between = standstill.first, standstill.last
-    found = _cross_circles(d.floats, d.count, d.origin_ms, *between, circles).tolist()
+    within = np.array(circles).reshape(len(near), 3)
+    found: list[list[int]] = _cross_circles(d.floats, d.count, d.origin_ms, *between, within).tolist()
     for n, candidate in enumerate(near):
         if candidate.fence.shape is not None:
             crossed = _cross_shape(d, candidate.fence, _part(d.t, *between))
             found[n] = [_ms(d.origin_ms, seconds) for seconds in crossed]
-    return [(None if a == NEVER_MS else a, None if b == NEVER_MS else b) for a, b in found]
+    return found
 
 
 @njit(cache=True)

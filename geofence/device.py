@@ -1,11 +1,12 @@
 """Entries and exits found on the phone itself: stays where there are no pings, crossings where there are."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from geofence.clock import NEVER_MS
 from geofence.evidence import Candidate
 from geofence.fences import Fence, FenceSet
 from geofence.geometry import LocalPlane, distance_m
@@ -40,10 +41,14 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceStay:
-    """A standstill that only the phone's own events tell of, and the fences it was in."""
+    """A standstill that only the phone's own events tell of, and the fences it was in.
+
+    `crossed`: when each was entered and left (NEVER_MS: that is not told), by fence id.
+    """
 
     standstill: Standstill
     candidates: tuple[Candidate, ...]
+    crossed: Mapping[str, Sequence[int]]
 
 
 @dataclass(slots=True)
@@ -155,18 +160,12 @@ def stay_of(
     if begin_ms >= pair.exited_ms:
         return None
     park, noise_m = _place([fence for fence, _ in found.values()], plane)
-    candidates = [
-        Candidate(
-            fence,
-            plane.to_plane(fence.lat, fence.lon),
-            fence.spread_m(),
-            0.0,
-            told.entered_ms,
-            None if told.open else told.exited_ms,
-        )
-        for fence, told in found.values()
-    ]
-    return DeviceStay(_standstill(pair, begin_ms, park, noise_m), tuple(candidates))
+    candidates = tuple(
+        Candidate(fence, plane.to_plane(fence.lat, fence.lon), fence.spread_m(), 0.0)
+        for fence, _ in found.values()
+    )
+    crossed = {i: [p.entered_ms, NEVER_MS if p.open else p.exited_ms] for i, (_, p) in found.items()}
+    return DeviceStay(_standstill(pair, begin_ms, park, noise_m), candidates, crossed)
 
 
 def _pairs(events: Iterable[DeviceEvent]) -> list[Pair]:

@@ -1,5 +1,6 @@
 """How well a standstill fits a customer: likelihoods of place and of dwell."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import erfc, exp, log, pi, sqrt
 from typing import Final, NamedTuple
@@ -13,7 +14,6 @@ from geofence.cells import within_reach
 from geofence.compiling import kernel
 from geofence.fences import Fence, FenceSet, wide_m
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
-from geofence.rules import Rules
 from geofence.standstills import Standstill
 
 Floats = npt.NDArray[np.float64]
@@ -38,8 +38,6 @@ class Candidate(NamedTuple):
     middle: tuple[float, float]
     spread_m: float
     outside_m: float
-    entered_ms: int | None = None
-    exited_ms: int | None = None
 
     @property
     def customer_id(self) -> str:
@@ -47,30 +45,36 @@ class Candidate(NamedTuple):
         return self.fence.customer_id
 
 
-def candidates(standstill: Standstill, plane: LocalPlane, fences: FenceSet, rules: Rules) -> list[Candidate]:
-    """The fences within reach of the van or of the driver's walk, nearest van first; one a customer."""
-    places = [plane.to_degrees(*place) for place in sorted({standstill.park, standstill.door})]
-    reach_m = rules.reach_m + standstill.noise_m
+def places_of(standstill: Standstill, plane: LocalPlane) -> list[tuple[float, float]]:
+    """Latitude and longitude of the van and, where it is elsewhere, of the driver's walk."""
+    park, door = standstill.park, standstill.door
+    places = (park,) if park == door else (park, door) if park < door else (door, park)
+    return [plane.to_degrees(*place) for place in places]
+
+
+def candidates(
+    standstill: Standstill,
+    places: Sequence[tuple[float, float]],
+    reach_m: float,
+    plane: LocalPlane,
+    fences: FenceSet,
+) -> list[Candidate]:
+    """The fences within reach of the standstill's places, nearest van first; one a customer."""
     cell = fences.about(places, reach_m, standstill.arrived_ms)
     if cell is None:
         return []
     lat, lon, _, per_lon = plane.numbers()
-    fits = _fits(
-        cell.shapes,
-        np.array(places),
-        wide_m(reach_m),
-        lat,
-        lon,
-        per_lon,
-        *standstill.park,
-        standstill.noise_m,
-    )
+    within_m, noise_m = wide_m(reach_m), standstill.noise_m
+    fits = _fits(cell.shapes, np.array(places), within_m, lat, lon, per_lon, *standstill.park, noise_m)
     found: dict[str, Candidate] = {}
     for n, x, y, spread, off in fits.tolist():
         fence = cell.fences[int(n)]
-        off = fences.off_m(fence, off, places)
-        if off <= reach_m and (cell.lasting or fences.holds_at(fence, standstill.arrived_ms)):
-            found.setdefault(fence.customer_id, Candidate(fence, (x, y), spread, off))
+        if fence.shape is not None:
+            off = fences.off_m(fence, off, places)
+        if off > reach_m or fence.customer_id in found:
+            continue
+        if cell.lasting or fences.holds_at(fence, standstill.arrived_ms):
+            found[fence.customer_id] = Candidate(fence, (x, y), spread, off)
     return list(found.values())
 
 

@@ -1,11 +1,11 @@
 """Names of visits: the same for the same visit wherever it is computed, and no name for two."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from hashlib import blake2b
-from itertools import count, islice
 from typing import Final
 
 from geofence.groups import Target
+from geofence.plan import PlannedStop
 
 DAY_MS: Final = 86_400_000
 
@@ -21,15 +21,14 @@ class Names:
         self._driver_id = driver_id
         self._taken = frozenset(taken)
         self._asked: set[str] = set()
-        self._given: dict[tuple[Target, int, int], str] = {}
+        self._given: dict[tuple[str, PlannedStop | int, int], str] = {}
 
     def of(self, target: Target, arrived_ms: int, ordinal: int) -> str:
         """The id of the shift's visit number `ordinal` (0 is the first) that has this target."""
-        key = target, arrived_ms // DAY_MS, ordinal
+        key = target.customer_id, target.planned or arrived_ms // DAY_MS, ordinal
         given = self._given.get(key)
         if given is None:
-            free = (name for name in self._all(target, arrived_ms) if name not in self._taken)
-            given = self._given[key] = next(islice(free, ordinal, None))
+            given = self._given[key] = self._free(target, arrived_ms, ordinal)
         return given
 
     def hold(self, taken: Collection[str]) -> bool:
@@ -44,14 +43,18 @@ class Names:
         """Taken ids that this shift would have given otherwise."""
         return self._taken & self._asked
 
-    def _all(self, target: Target, arrived_ms: int) -> Iterator[str]:
-        if target.planned is not None:
-            what = f"{target.planned.route_id}\x1f{target.planned.stop.stop_id}"
-        else:
-            what = f"{arrived_ms // DAY_MS}"
-        for number in count():
-            ordinal = f"\x1f{number}" if number or target.planned is None else ""
-            text = f"{self._driver_id}\x1f{target.customer_id}\x1f{what}{ordinal}"
+    def _free(self, target: Target, arrived_ms: int, ordinal: int) -> str:
+        """The name number `ordinal` of those that are not taken."""
+        planned = target.planned
+        what = arrived_ms // DAY_MS if planned is None else f"{planned.route_id}\x1f{planned.stop.stop_id}"
+        stem = f"{self._driver_id}\x1f{target.customer_id}\x1f{what}"
+        number = 0
+        while True:
+            text = stem if planned is not None and number == 0 else f"{stem}\x1f{number}"
             name = blake2b(text.encode(), digest_size=12).hexdigest()
             self._asked.add(name)
-            yield name
+            if name not in self._taken:
+                if ordinal == 0:
+                    return name
+                ordinal -= 1
+            number += 1

@@ -73,8 +73,7 @@ class Writer:
         furthest: int,
     ) -> ServiceTime:
         first, last = stays[0].standstill, stays[-1].standstill
-        at_first, at_last = stays[0].at(target), stays[-1].at(target)
-        entered = at_first.entered_ms if at_first else None
+        entered, exited = stays[0].crossed_at(target)[0], stays[-1].crossed_at(target)[1]
         start_ms = self._start_ms(first, entered)
         accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
         return ServiceTime(
@@ -90,7 +89,7 @@ class Writer:
             departed_ms=last.departed_ms,
             service_time_s=round((last.departed_ms - start_ms) / 1000, 3),
             entered_ms=entered,
-            exited_ms=at_last.exited_ms if at_last else None,
+            exited_ms=exited,
             parking_search_s=round(first.search_ms / 1000, 3),
             arrived_between_ms=first.arrived_between_ms,
             departed_between_ms=last.departed_between_ms,

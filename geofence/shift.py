@@ -17,7 +17,7 @@ from geofence.crossing import crossings
 from geofence.decoding import T, X, Y
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.events import FenceEvent
-from geofence.evidence import Candidate, candidates
+from geofence.evidence import Candidate, candidates, places_of
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
@@ -67,7 +67,7 @@ class Shift:
         self._begin = 0  # believed fix from which standstills are looked for
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
-        self._looked = array("d")  # lat, lon, reach of the places where fences were looked for
+        self._looked = array("d")  # lat, lon, reach of places where fences were looked for: a new one matters
 
     @property
     def rows_read(self) -> int:
@@ -275,7 +275,8 @@ class Shift:
         walk = Walk(nothing, nothing, nothing, park, noise_m, begin_s, end_s, end_s - begin_s)
         number = self._reporter.next_number
         found = self._assigner.step(number, stay.standstill, walk, stay.candidates)
-        self._reporter.add(Stay(stay.standstill, tuple(found), None, by_device=True))
+        crossed = [stay.crossed[c.fence.fence_id] for c in found]
+        self._reporter.add(Stay(stay.standstill, tuple(found), None, crossed, by_device=True))
         self._passes.stand(0, stay.standstill, stay.candidates)
 
     def _settle_plane(self) -> None:
@@ -293,8 +294,10 @@ class Shift:
 
     def _assign(self, standstill: Standstill) -> None:
         d = self._decoded
-        self._note_looked(standstill)
-        near = candidates(standstill, d.plane, self._fences, self._rules)
+        places, reach_m = places_of(standstill, d.plane), self._rules.reach_m + standstill.noise_m
+        for place in places:
+            self._looked.extend((*place, reach_m))
+        near = candidates(standstill, places, reach_m, d.plane, self._fences)
         by_phone = False
         if self._device.events and not standstill.hidden:
             seen = self._device.seen(standstill, [c.fence.fence_id for c in near])
@@ -308,31 +311,22 @@ class Shift:
             return
         walk = self._walk(standstill)
         found = self._assigner.step(index, standstill, walk, near)
-        crossed = self._crossed(found, standstill)
-        self._reporter.add(Stay(standstill, crossed, self._accuracy(standstill), by_phone=by_phone))
+        crossed = crossings(d, found, standstill)
+        if self._device.events:
+            self._told_by_phone(found, standstill, crossed)
+        accuracy_m = self._accuracy(standstill)
+        self._reporter.add(Stay(standstill, tuple(found), accuracy_m, crossed, by_phone=by_phone))
 
-    def _crossed(self, found: Sequence[Candidate], standstill: Standstill) -> tuple[Candidate, ...]:
-        """The candidates with the times of entry and exit, by the track or else by the phone."""
-        crossed = []
-        times = crossings(self._decoded, found, standstill)
-        for candidate, (entered, exited) in zip(found, times, strict=True):
-            if self._device.events and (entered is None or exited is None):
-                told = self._device.crossed(
-                    candidate.fence.fence_id, standstill.arrived_ms, standstill.departed_ms
-                )
-                entered = told[0] if entered is None else entered
-                exited = told[1] if exited is None else exited
-            if entered is not None or exited is not None:
-                fence, middle, spread_m, outside_m, _, _ = candidate
-                candidate = Candidate(fence, middle, spread_m, outside_m, entered, exited)
-            crossed.append(candidate)
-        return tuple(crossed)
-
-    def _note_looked(self, standstill: Standstill) -> None:
-        """Remember where fences are looked for: there a new one would matter."""
-        reach = self._rules.reach_m + standstill.noise_m
-        for place in sorted({standstill.park, standstill.door}):
-            self._looked.extend((*self._decoded.plane.to_degrees(*place), reach))
+    def _told_by_phone(
+        self, found: Sequence[Candidate], standstill: Standstill, crossed: Sequence[list[int]]
+    ) -> None:
+        """Times of entry and exit that the track does not show are those that the phone tells."""
+        for candidate, times in zip(found, crossed, strict=True):
+            fence_id = candidate.fence.fence_id
+            told = self._device.crossed(fence_id, standstill.arrived_ms, standstill.departed_ms)
+            for n, ts_ms in enumerate(told):
+                if times[n] == NEVER_MS and ts_ms is not None:
+                    times[n] = ts_ms
 
     def _walk(self, standstill: Standstill) -> Walk:
         """The fixes of a standstill, thinned to a number that is quick to look through."""

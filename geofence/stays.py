@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from geofence.assignment import Change, Decision
+from geofence.clock import NEVER_MS
 from geofence.evidence import Candidate
 from geofence.groups import Target
 from geofence.standstills import Standstill
@@ -16,6 +17,7 @@ class Stay:
     standstill: Standstill
     candidates: tuple[Candidate, ...]
     median_accuracy_m: float | None
+    crossed: Sequence[Sequence[int]] = ()  # when each of their fences was entered and left, or NEVER_MS
     by_device: bool = False  # the phone's own events tell of it, no ping does
     by_phone: bool = False  # they tell of its beginning or end, where pings do not
 
@@ -30,6 +32,13 @@ class Stay:
             if candidate.fence.fence_id == target.fence_id:
                 return candidate
         return None
+
+    def crossed_at(self, target: Target) -> tuple[int | None, int | None]:
+        """When this target's fence was entered before and left after; None where that does not show."""
+        for candidate, (entered_ms, exited_ms) in zip(self.candidates, self.crossed, strict=False):
+            if candidate.fence.fence_id == target.fence_id:
+                return _seen(entered_ms), _seen(exited_ms)
+        return None, None
 
 
 class Visit:
@@ -56,6 +65,10 @@ def group(decisions: Iterable[Decision]) -> list[list[Decision]]:
         else:
             visits.append([decision])
     return visits
+
+
+def _seen(ts_ms: int) -> int | None:
+    return None if ts_ms == NEVER_MS else ts_ms
 
 
 def _length(decision: Decision) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
+from geofence.clock import NEVER_MS
 from geofence.crossing import crossings
 from geofence.evidence import Candidate
 from geofence.fences import Fence
@@ -22,7 +23,7 @@ def all_crossed(drawn: Drawn, fences) -> list[tuple[float | None, float | None]]
     runs = d.runs(0, all_of_them=True)
     longest = max((to_standstill(r, d.origin_ms) for r in runs), key=lambda s: s.departed_ms - s.arrived_ms)
     return [
-        tuple(None if ts is None else (ts - START_MS) / 1000 for ts in times)
+        tuple(None if ts == NEVER_MS else (ts - START_MS) / 1000 for ts in times)
         for times in crossings(d, [near(f, d.plane) for f in fences], longest)
     ]
 
