@@ -115,15 +115,14 @@ def _up_to_moments(walk: Walk, values: Floats) -> Floats:
 
 @njit(cache=True)
 def _change(chances: Floats) -> Any:
-    """Mean and bounds of a change with those chances at moments evenly spread over the time."""
+    """Median and bounds of a change with those chances at moments evenly spread over the time."""
     step = 1 / (MOMENTS - 1)
     summed = np.cumsum(chances)
     low = np.searchsorted(summed, BOUND_TAIL * summed[-1]) - 1
     high = np.searchsorted(summed, (1 - BOUND_TAIL) * summed[-1]) + 1
-    at = 0.0
-    for k in range(MOMENTS):
-        at += chances[k] * k
-    return at * step, max(0.0, low * step), min(1.0, high * step)
+    k = np.searchsorted(summed, 0.5 * summed[-1])
+    at = k + 0.5 - (summed[k] - 0.5 * summed[-1]) / chances[k]
+    return min(max(at, 0.0), MOMENTS - 1.0) * step, max(0.0, low * step), min(1.0, high * step)
 
 
 @njit(cache=True)
