@@ -19,7 +19,7 @@ RETURN_M = 8.0  # ... that ends so near its beginning (beside noise) is none
 MOVED_M = 15.0  # the van's places before and after a move that no step shows lie so far apart
 MOVED_S = 25.0
 HOP_MPS = 2.0  # a van's short move is faster than a walk ...
-HOP_M = 9.0  # ... and leads further than this
+HOP_M = 9.0  # ... and leads further than this beside noise
 BACK_M = 5.0  # so near where it was the van has come back
 FAST_MPS = 4.2  # no walk
 CLOSE_S = 90.0  # nothing later than this after a standstill is looked at
@@ -75,7 +75,9 @@ def jitter_m(x: Floats, y: Floats, i: int, j: int) -> float:
 
 
 @kernel(rows, lean=True)
-def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float, a: int, j: int) -> int:
+def hop_after(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, jitter: float, a: int, j: int
+) -> int:
     """Last row before the van hops to another place, within the standing rows a..j; j when it does not."""
     k = a
     while k < j:
@@ -88,7 +90,7 @@ def hop_after(t: Floats, x: Floats, y: Floats, speed_mps: Floats, jitter: float,
         fastest = 0.0
         for m in range(k, end + 1):
             fastest = max(fastest, speed_mps[m]) if speed_mps[m] == speed_mps[m] else np.inf
-        far = sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + 2.0 * jitter
+        far = sqrt((ex - bx) ** 2 + (ey - by) ** 2) > HOP_M + max(2.0 * jitter, 3.0 * noise_m[k])
         if fastest > HOP_MPS and far and not _comes_back(x, y, a, k, end, j):
             return k
         k = end

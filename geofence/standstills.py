@@ -105,7 +105,7 @@ def _runs(
         jitter = jitter_m(x, y, i, j)
         a, left = i, i
         while a <= j:
-            b = hop_after(t, x, y, speed_mps, jitter, a, j)
+            b = hop_after(t, x, y, noise_m, speed_mps, jitter, a, j)
             while True:
                 k = left_for_good(t, x, y, noise_m, speed_mps, a, b)
                 if k == b:
