@@ -9,7 +9,7 @@ EACH_S = 5.0
 
 
 def hop(away_m: float, noise_m: float) -> int:
-    """The last row before a change of place halfway, at once, if that is taken for a move; else the last of all."""
+    """The last row before a change of place halfway, if that is taken for a move; else the last of all."""
     t = EACH_S * np.arange(40)
     x = np.where(np.arange(40) < 20, 0.0, away_m)
     wander = np.tile([0.0, 1.0], 20)
