@@ -28,6 +28,9 @@ FEW: Final = 2_000
 BEFORE_S: Final = 300.0
 """By its own time, a fleet is under way so long before the delay is measured."""
 
+TOWN_DRIVERS: Final = 33
+"""The town has just under 10,000 customers then: of more fences, none lie where anybody drives."""
+
 FENCES: Final = (1_000, 10_000, 100_000, 1_000_000)
 DRIVERS: Final = (100, 1_000, 10_000, 100_000)
 BATCHES: Final = (100, 1_000, 10_000, 100_000)
@@ -236,7 +239,7 @@ def main() -> None:
     use_uvloop()
     with tempfile.TemporaryDirectory() as directory:
         _say("simulating a town")
-        made = simulated(Path(directory, "town"), 40)
+        made = simulated(Path(directory, "town"), TOWN_DRIVERS)
         run = Run(Path(directory), given.small, given.bootstrap, given.tile38, made)
         for name in wanted:
             began_s = time.monotonic()

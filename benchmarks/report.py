@@ -14,7 +14,7 @@ GOALS: Final = {
     "replay_days_cpu": ("msgspec decodes the file alone", {}),
 }
 TITLES: Final = {
-    "kafka": "Through Kafka, one process unless said, 4 partitions, 400 drivers",
+    "kafka": "Through Kafka, one process unless said, 4 partitions, about 400 drivers",
     "kafka_cpu": "The same by processor time",
     "replay": "A day's file, whole processes on all cores",
     "replay_cpu": "A day's file by processor time",
