@@ -236,10 +236,9 @@ class FenceSet:
         if cell is None:
             return []
         near = []
-        numbers, off_m = within_reach(cell.shapes, np.array(places), wide_m(within_m))
-        for n, off in zip(numbers.tolist(), off_m.tolist(), strict=True):
+        for n in within_reach(cell.shapes, np.array(places), wide_m(within_m))[0].tolist():
             fence = cell.fences[n]
-            off = self.off_m(fence, off, places)
+            off = fence.distance_m(lat, lon)
             if off <= within_m and (cell.lasting or self.holds_at(fence, ts_ms)):
                 near.append((fence, off))
         return sorted(near, key=lambda pair: (pair[1], pair[0].fence_id))

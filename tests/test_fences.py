@@ -168,6 +168,12 @@ made = st.builds(
 )
 
 
+def test_a_distance_is_that_of_the_fence_to_the_last_digit():
+    fence = Fence("b", "x", -17.001896233569898, 179.99969205409377, radius_m=50.0)
+    place = -17.001953125, -180.0
+    assert FenceSet([fence]).near(*place, 0.0, 0) == [(fence, fence.distance_m(*place))]
+
+
 class Scan:
     """The oracle: a list, looked through from end to end."""
 
