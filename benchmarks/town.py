@@ -64,20 +64,13 @@ def repeated(town: Town, path: Path, drivers: int, count: int, days: int = 1) ->
             ts = _ts(line)
             for copy in range(copies):
                 ts_ms = parse_time(ts) + 1000 * (copy * APART_S % SPREAD_S)
-                later = line.replace(ts.encode(), format_time(ts_ms).encode(), 1)
+                later = _at(line, ts, ts_ms)
                 made.append((ts_ms, later.replace(NAME, b'"driver_id": "d%05d-' % copy, 1)))
     made.sort()
     with path.open("wb") as out:
         for day in range(days):
-            out.writelines(_on_day(line, ts_ms, day) for ts_ms, line in made)
+            out.writelines(_at(line, format_time(ts_ms), ts_ms + day * DAY_MS) for ts_ms, line in made)
     return Town(str(path), town.fences, town.routes, copies * min(drivers, town.drivers), days * len(made))
-
-
-def _on_day(line: bytes, ts_ms: int, day: int) -> bytes:
-    """The same ping so many days later."""
-    if day == 0:
-        return line
-    return line.replace(format_time(ts_ms).encode(), format_time(ts_ms + day * DAY_MS).encode(), 1)
 
 
 def spacing_s(town: Town) -> float:
@@ -115,8 +108,13 @@ def _stretch(
         if ts_ms >= begin_ms + 1000 * seconds:
             return
         later_ms = SET_OUT_MS + ts_ms - begin_ms
-        own = line.replace(_ts(line).encode(), format_time(later_ms).encode(), 1)
+        own = _at(line, _ts(line), later_ms)
         yield later_ms, own.replace(NAME, b'"driver_id": "f%05d-' % number, 1)
+
+
+def _at(line: bytes, ts: str, ts_ms: int) -> bytes:
+    """The same ping at another time than `ts`, as it is written there."""
+    return line.replace(ts.encode(), format_time(ts_ms).encode(), 1)
 
 
 def _ts(line: bytes) -> str:

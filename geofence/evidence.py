@@ -69,8 +69,7 @@ def candidates(
     found: dict[str, Candidate] = {}
     for n, x, y, spread, off in fits.tolist():
         fence = cell.fences[int(n)]
-        if fence.shape is not None:
-            off = fences.off_m(fence, off, places)
+        off = fences.off_m(fence, off, places)
         if off > reach_m or fence.customer_id in found:
             continue
         if cell.lasting or fences.holds_at(fence, standstill.arrived_ms):

@@ -28,17 +28,22 @@ class Stay:
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""
-        for candidate in self.candidates:
-            if candidate.fence.fence_id == target.fence_id:
-                return candidate
-        return None
+        row = self._row(target)
+        return None if row is None else self.candidates[row]
 
     def crossed_at(self, target: Target) -> tuple[int | None, int | None]:
         """When this target's fence was entered before and left after; None where that does not show."""
-        for candidate, (entered_ms, exited_ms) in zip(self.candidates, self.crossed, strict=False):
+        row = self._row(target)
+        if row is None:
+            return None, None
+        entered_ms, exited_ms = self.crossed[row]
+        return _seen(entered_ms), _seen(exited_ms)
+
+    def _row(self, target: Target) -> int | None:
+        for row, candidate in enumerate(self.candidates):
             if candidate.fence.fence_id == target.fence_id:
-                return _seen(entered_ms), _seen(exited_ms)
-        return None, None
+                return row
+        return None
 
 
 class Visit:

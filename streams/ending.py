@@ -6,6 +6,7 @@ could be caught there asks here.
 """
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,7 @@ def leave(status: int) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+    gc.freeze()  # else all there is is looked through for cycles before the process ends
     sys.exit(status)
 
 
