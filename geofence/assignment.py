@@ -158,6 +158,7 @@ class Assigner:
             standstill.park[0],
             standstill.park[1],
             standstill.noise_m,
+            standstill.parted,
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             bool(self.plan),

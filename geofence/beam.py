@@ -35,6 +35,7 @@ SOON_MS: Final = 180_000
 RESUMED_S: Final = np.array([60.0, 180.0, 600.0, 1800.0])
 RESUMED_HERE: Final = np.log((0.15, 0.08, 0.02, 0.002))
 RESUMED_MOVED: Final = np.log((0.01, 0.005, 0.001))
+RESUMED_PARTED: Final = log(0.1)  # ... where no drive was seen
 RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
 MOVED_M: Final = 30.0  # a van moved within one service moves about so far
 ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody: anywhere along the roads
@@ -97,6 +98,7 @@ class Stand(NamedTuple):
     park_x: float
     park_y: float
     noise_m: float
+    parted: bool  # from the standstill before by a change of place alone, no drive
     censored: bool
     idle: float  # log likelihood of its length when it serves nobody
     planned: bool  # whether there is a plan
@@ -267,6 +269,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     at = np.searchsorted(RESUMED_S, gap_s)
     if at >= len(priors):
         return -np.inf, 0.0, 0.0
+    prior = RESUMED_PARTED if stand.parted and not here and at == 0 else priors[at]
     where = -log(pi * SAME_PLACE_M**2) if here else -away2 / MOVED_M**2 - log(pi * MOVED_M**2)
     whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
     of = groups.real[g]
@@ -274,7 +277,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     length = dwell_score(of_driver, whole_s, of[G_NEED], groups.whole[g, G_SIZE], stand.censored)
     length += TOO_SHORT if whole_s < of[G_NEEDED_S] else 0.0
     place = (real[PLACE] * before_s + of[G_PLACE] * seconds) / max(before_s + seconds, 1.0)
-    more = priors[at] + where + place - real[PLACE] + length - real[DWELL] + RESUMED_DWELL
+    more = prior + where + place - real[PLACE] + length - real[DWELL] + RESUMED_DWELL
     return more, length, place
 
 

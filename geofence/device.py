@@ -238,6 +238,7 @@ def _standstill(pair: Pair, begin_ms: int, park: tuple[float, float], noise_m: f
         hidden=False,
         open_ended=False,
         noise_m=noise_m,
+        parted=False,
     )
 
 

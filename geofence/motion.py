@@ -24,8 +24,12 @@ SWITCH_PER_S = 1.0 / 90.0  # arrivals and departures per second, in town
 WALK_MPS = 0.8  # a walking driver, one axis
 WALK_REACH_M = 25.0  # how far from the van walks lead, one axis
 DRIVE_MPS = 7.0  # a driving van, one axis
-SPEED_STAND_MPS = 0.9
+STILL_MPS = 0.4  # speeds reported of a phone at rest
+PACE_MPS = 1.2  # ... of a driver on foot
+PACE_SD_MPS = 0.4
+WALKING = 0.45  # share of such while the van stands
 SPEED_DRIVE_MPS = 4.0
+SPEED_LASTS_S = 10.0  # a reported speed tells of so long a time
 HIDDEN_STOP_MIN_S = 45.0
 HIDDEN_MOVE_MIN_S = 12.0
 TIE = 1e-7  # scores this close are equal, wherever the decoding began
@@ -61,11 +65,14 @@ def _part(d: float, still: float, drive: float) -> float:
 
 
 @njit(cache=True)
-def step_scores(d: float, dt: float, noise_m: float) -> Any:
-    """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop."""
+def step_scores(d: float, dt: float, noise_m: float, drive_mps: float = DRIVE_MPS) -> Any:
+    """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop.
+
+    `drive_mps` is how fast a van that drives is thought to go, one axis.
+    """
     dt = max(dt, 0.5)
     walk = min(WALK_MPS * dt, WALK_REACH_M)
-    drive = DRIVE_MPS * dt
+    drive = drive_mps * dt
     still = sqrt(noise_m * noise_m + walk * walk)
     switch = 1.0 - np.exp(-SWITCH_PER_S * dt)
     stand = _still(d, noise_m, walk) + log(1.0 - 0.98 * switch)
@@ -73,11 +80,25 @@ def step_scores(d: float, dt: float, noise_m: float) -> Any:
     both = _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
     move = -1e9
     stop = -1e9
+    drive = DRIVE_MPS * dt
     if dt >= HIDDEN_MOVE_MIN_S:
         move = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
     if dt >= HIDDEN_STOP_MIN_S:
         stop = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
     return stand, half, both, move, stop
+
+
+@njit(cache=True)
+def drive_mps(before_mps: float, after_mps: float, dt: float) -> Any:
+    """How fast a driving van goes in a step, one axis, by the speeds reported at its ends where they are.
+
+    They tell less of a longer step.
+    """
+    if before_mps != before_mps or after_mps != after_mps:
+        return DRIVE_MPS
+    told = min(max(before_mps, after_mps), DRIVE_MPS)
+    lasting = np.exp(-dt / SPEED_LASTS_S)
+    return lasting * told + (1.0 - lasting) * DRIVE_MPS
 
 
 @njit(cache=True)
@@ -88,7 +109,9 @@ def speed_scores(speed_mps: float) -> Any:
     """
     if speed_mps != speed_mps:
         return 0.0, 0.0
-    stand = 0.8 * np.exp(-0.5 * (speed_mps / SPEED_STAND_MPS) ** 2) / SPEED_STAND_MPS + 1e-5
+    still = 0.8 * np.exp(-0.5 * (speed_mps / STILL_MPS) ** 2) / STILL_MPS
+    walk = 0.4 * np.exp(-0.5 * ((speed_mps - PACE_MPS) / PACE_SD_MPS) ** 2) / PACE_SD_MPS
+    stand = (1.0 - WALKING) * still + WALKING * walk + 1e-5
     drive = speed_mps / SPEED_DRIVE_MPS**2 * np.exp(-speed_mps / SPEED_DRIVE_MPS) + 0.004
     return log(stand), log(drive)
 
@@ -114,7 +137,8 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
     for i in range(1, n):
         step = sqrt((x[i] - x[i - 1]) ** 2 + (y[i] - y[i - 1]) ** 2)
         noise = sqrt(noise_m[i] ** 2 + noise_m[i - 1] ** 2)
-        ss, half, dd, move, stop = step_scores(step, t[i] - t[i - 1], noise)
+        dt = t[i] - t[i - 1]
+        ss, half, dd, move, stop = step_scores(step, dt, noise, drive_mps(speed_mps[i - 1], speed_mps[i], dt))
         if move > ss:
             ss = move
             how[i, STAND] = HIDDEN_MOVE

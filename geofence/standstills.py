@@ -16,7 +16,7 @@ from geofence.unseen import hidden_stop
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-RUN_COLUMNS = 19
+RUN_COLUMNS = 20
 ALL = 1 << 40
 
 
@@ -43,6 +43,7 @@ class Standstill(NamedTuple):
     hidden: bool
     open_ended: bool
     noise_m: float
+    parted: bool  # from the standstill before, which goes on into this one but for a change of place
 
 
 @lean()
@@ -93,6 +94,7 @@ def _runs(
                 if not _certain(t, i + 1, final):
                     break
                 hidden_stop(t, x, y, states, i, out[count])
+                out[count, 19] = 0.0
                 count += 1
             i += 1
             continue
@@ -119,7 +121,7 @@ def _runs(
             while b == j and end < n - 1 and states[end] == DRIVE:
                 end += 1
             describe(t, x, y, noise_m, speed_mps, states, begin, a, b, end, jitter, out[count])
-            out[count, 16], out[count, 17] = j + 1, t[j]
+            out[count, 16], out[count, 17], out[count, 19] = j + 1, t[j], a > i
             count += 1
             a, left = stands, b
         i = j + 1
@@ -166,4 +168,5 @@ def to_standstill(run: Floats, origin_ms: int) -> Standstill:
         hidden=v[15] == 1.0,
         open_ended=v[15] == 2.0,
         noise_m=v[18],
+        parted=v[19] > 0,
     )

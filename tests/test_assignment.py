@@ -15,7 +15,12 @@ from tests.tracks import HOME, START_MS, circle, plan
 
 
 def stand(
-    east: float, begin_s: float, seconds: float, north: float = 0.0, open_ended: bool = False
+    east: float,
+    begin_s: float,
+    seconds: float,
+    north: float = 0.0,
+    open_ended: bool = False,
+    parted: bool = False,
 ) -> Standstill:
     arrived, departed = START_MS + round(1000 * begin_s), START_MS + round(1000 * (begin_s + seconds))
     return Standstill(
@@ -34,6 +39,7 @@ def stand(
         hidden=False,
         open_ended=open_ended,
         noise_m=3.0,
+        parted=parted,
     )
 
 
@@ -119,6 +125,14 @@ def test_a_van_that_moved_a_little_goes_on_with_the_same_visit():
     found = assigned([stand(0, 0, 150), stand(6, 170, 60)], plan("a", "b")).decisions()
     assert customers(found) == [(0, ("a",)), (1, ("a",))]
     assert [d.resumes for d in found] == [False, True]
+
+
+def test_a_change_of_place_without_a_drive_goes_on_with_the_same_visit():
+    route = plan("a", "b")
+    for east, parted, resumed in ((22, True, True), (22, False, False), (60, True, False)):
+        stands = [stand(0, 0, 150), stand(east, 160, 60, parted=parted)]
+        found = served(stands, route, [candidate("a", 0.0)])
+        assert found == [(0, ("a",)), (1, ("a",))][: 1 + resumed]
 
 
 def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():

@@ -49,6 +49,21 @@ def test_reported_speed_decides_where_positions_wander():
     assert set(decode(wandering)[0]) == {STAND}
 
 
+def test_a_slow_search_is_no_standing_where_speed_is_reported():
+    rng = np.random.default_rng(7)
+    told = [(2 * n, 4.4 * n % 40 + rng.normal(0, 4), 2.3) for n in range(40)]
+    assert set(decode(told)[0]) == {DRIVE}
+    on_foot = [(2 * n, min(2.6 * n, 26.0) + rng.normal(0, 3), 1.3 if n < 10 else 0.1) for n in range(40)]
+    assert set(decode(on_foot)[0]) == {STAND}
+
+
+def test_a_driving_van_goes_as_fast_as_its_phone_says():
+    assert motion.drive_mps(NAN, 3.0, 2.0) == motion.drive_mps(3.0, NAN, 2.0) == motion.DRIVE_MPS
+    short, long = motion.drive_mps(2.0, 3.0, 1.0), motion.drive_mps(2.0, 3.0, 60.0)
+    assert 3.0 < short < 3.5
+    assert motion.DRIVE_MPS - 0.1 < long < motion.DRIVE_MPS
+
+
 def test_a_fix_thrown_off_by_a_reflection_does_not_end_a_stand():
     standing = [(5 * n, 3.0 * (n % 2)) for n in range(30)]
     standing[15] = (75, 22.0)
