@@ -40,7 +40,7 @@ from geofence.compiling import lean
 from geofence.evidence import parked
 from geofence.order import best_prior
 from geofence.plan import PlannedStop
-from geofence.walk import Walk, by_need, moments, one_by_one, single_score, summed_gain, weights_of
+from geofence.walk import MOMENTS, Walk, by_need, looks_of, one_by_one, sum_up, van_at_moments, weigh_door
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -205,23 +205,24 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
     """How well the walk fits each group, and the changes from each member to the next."""
     n, whole = len(near.real), groups.whole
     scores, changes = np.zeros(len(whole)), np.zeros((len(whole), GROUP - 1, 3))
-    long_enough = len(walk.t) > 0
-    shared = len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1
-    weights = weights_of(walk)
-    weight, van = moments(walk, weights) if shared and long_enough else (weights, weights)
-    gains, alone = np.empty((n, len(weight))), np.zeros(n)
-    for k in range(n if long_enough else 0):
-        at = near.real[k]
-        alone[k] = single_score(walk, weights, at[X], at[Y], at[SPREAD_M])
-        if shared:
-            gains[k] = summed_gain(walk, weights, at[X], at[Y], at[SPREAD_M])
+    seen = len(walk.t) > 0
+    gains, alone = np.empty((n, MOMENTS)), np.zeros(n)
+    weight = van = alone
+    if seen:
+        looks, of_fixes = looks_of(walk), np.empty(len(walk.t))
+        for k in range(n):
+            at = near.real[k]
+            alone[k] = weigh_door(walk, looks, at[X], at[Y], at[SPREAD_M], of_fixes, gains[k])
+        if len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1:
+            weight, van = np.empty(MOMENTS), van_at_moments(walk, looks)
+            sum_up(looks, looks.weights, weight)
     for g in range(len(whole)):
         begin, size = whole[g, G_START], whole[g, G_SIZE]
         of, need = groups.members[begin : begin + size, M_CANDIDATE], needs[begin : begin + size]
         if size == 1:
             scores[g] = alone[of[0]]
-        elif long_enough and walk.end_s - walk.begin_s >= size:
-            scores[g] = one_by_one(walk, gains[of], weight, van, need / np.sum(need), changes[g])
+        elif seen and walk.end_s - walk.begin_s >= size:
+            scores[g] = one_by_one(gains[of], weight, van, need / np.sum(need), changes[g])
         else:
             by_need(need / np.sum(need), changes[g])
     return scores, changes

@@ -5,7 +5,7 @@ after the other: the moments of change follow from how long the orders should ta
 to the fixes, and from when the driver was back at the van.
 """
 
-from math import sqrt
+from math import exp, log, sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numba import njit
 from geofence.compiling import lean
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 AT_VAN: Final = 0.4  # share of the time that a driver is at the van
 VAN_SD_M: Final = 6.0
@@ -32,7 +33,8 @@ AWAY_S: Final = 120.0  # ... and away from it
 ON_THE_WAY: Final = 0.1  # share of changes without a return to the van
 BOUND_TAIL: Final = 0.01  # chance that a change lies beyond each of its bounds
 BOUND_SD: Final = 2.33  # the same in standard deviations
-IMPOSSIBLE: Final = -1e18
+TINY: Final = 1e-300
+LOG_STEPS: Final = np.log(np.maximum(np.arange(MOMENTS), 1.0))
 
 
 class Walk(NamedTuple):
@@ -48,39 +50,77 @@ class Walk(NamedTuple):
     max_gap_s: float
 
 
+class Looks(NamedTuple):
+    """Of each fix: how many independent looks it counts for, and its density at the van and at nobody's door.
+
+    And of each moment of change: the fix that stands for it, and the share of that fix's time gone by then.
+    """
+
+    weights: Floats
+    at_van: Floats
+    nobody: Floats
+    fix: Ints
+    share: Floats
+
+
 @njit(cache=True)
-def weights_of(walk: Walk) -> Floats:
-    """How many independent looks each fix counts for."""
+def looks_of(walk: Walk) -> Looks:
+    """What holds of the fixes whichever door is looked at; there must be some."""
+    n = len(walk.t)
     edges = _edges(walk.t, walk.begin_s, walk.end_s)
-    weights = np.empty(len(walk.t))
-    for k in range(len(weights)):
+    weights, at_van, nobody = np.empty(n), np.empty(n), np.empty(n)
+    van_sd, free_sd = sqrt(VAN_SD_M**2 + walk.noise_m**2), sqrt(ELSEWHERE_SD_M**2 + walk.noise_m**2)
+    for k in range(n):
         weights[k] = min(max(edges[k + 1] - edges[k], 0.1), CORRELATED_S) / CORRELATED_S
-    return weights
+        to_van = (walk.x[k] - walk.park[0]) ** 2 + (walk.y[k] - walk.park[1]) ** 2
+        at_van[k] = AT_VAN * _normal(to_van, van_sd)
+        nobody[k] = at_van[k] + (1 - AT_VAN) * _normal(to_van, free_sd) + NOWHERE
+    fix, share = np.empty(MOMENTS, np.int64), np.empty(MOMENTS)
+    k = 0
+    for m in range(MOMENTS):
+        at = walk.begin_s + (walk.end_s - walk.begin_s) * m / (MOMENTS - 1)
+        while k < n - 1 and edges[k + 1] <= at:
+            k += 1
+        fix[m], share[m] = k, min((at - edges[k]) / max(edges[k + 1] - edges[k], 1e-9), 1.0)
+    return Looks(weights, at_van, nobody, fix, share)
 
 
-@njit(cache=True)
-def single_score(walk: Walk, weights: Floats, x: float, y: float, spread_m: float) -> float:
-    """Log likelihood ratio of serving one door (metres) all the time against serving nobody."""
-    gain = _gain(walk, x, y, spread_m)
+@lean()
+def weigh_door(
+    walk: Walk, looks: Looks, x: float, y: float, spread_m: float, gains: Floats, summed: Floats
+) -> float:
+    """Log likelihood ratio of serving one door (metres) all the time against serving nobody.
+
+    Fills in that of each fix, and their sums (by weight) up to each moment.
+    """
+    door_sd = sqrt(DOOR_SD_M**2 + walk.noise_m**2 + spread_m**2)
     score = whole = 0.0
-    for k in range(len(gain)):
-        score += weights[k] * gain[k]
-        whole += weights[k]
-    return float(score * min(1.0, MOST_WEIGHT / whole))
+    for k in range(len(gains)):
+        to_door = (walk.x[k] - x) ** 2 + (walk.y[k] - y) ** 2
+        served = looks.at_van[k] + (1 - AT_VAN) * _normal(to_door, door_sd)
+        gains[k] = looks.weights[k] * log((served + NOWHERE) / looks.nobody[k])
+        score += gains[k]
+        whole += looks.weights[k]
+    sum_up(looks, gains, summed)
+    return score * min(1.0, MOST_WEIGHT / whole)
+
+
+@lean()
+def sum_up(looks: Looks, values: Floats, summed: Floats) -> None:
+    """Sums of values of the fixes up to each moment."""
+    total, k = 0.0, 0
+    for m in range(MOMENTS):
+        while k < looks.fix[m]:
+            total += values[k]
+            k += 1
+        summed[m] = total + looks.share[m] * values[k]
 
 
 @njit(cache=True)
-def summed_gain(walk: Walk, weights: Floats, x: float, y: float, spread_m: float) -> Floats:
-    """Log likelihood ratio, up to each moment, of serving this door against nobody."""
-    return _up_to_moments(walk, weights * _gain(walk, x, y, spread_m))
-
-
-@njit(cache=True)
-def moments(walk: Walk, weights: Floats) -> Any:
-    """Weights up to each moment, and the chance of being at the van then."""
-    van = _at_van(walk, weights)
-    grid = np.linspace(walk.begin_s, walk.end_s, MOMENTS)
-    return _up_to_moments(walk, weights), np.interp(grid, walk.t, van)
+def van_at_moments(walk: Walk, looks: Looks) -> Floats:
+    """Chance of being at the van at each moment."""
+    van = _at_van(walk, looks.weights)
+    return np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, van)
 
 
 @lean()
@@ -104,16 +144,6 @@ def _edges(t: Floats, begin_s: float, end_s: float) -> Floats:
 
 
 @njit(cache=True)
-def _up_to_moments(walk: Walk, values: Floats) -> Floats:
-    """Sums of values of the fixes up to each moment."""
-    begin_s, end_s = walk.begin_s, walk.end_s
-    summed = np.zeros(len(values) + 1)
-    for k in range(len(values)):
-        summed[k + 1] = summed[k] + values[k]
-    return np.interp(np.linspace(begin_s, end_s, MOMENTS), _edges(walk.t, begin_s, end_s), summed)
-
-
-@njit(cache=True)
 def _change(chances: Floats) -> Any:
     """Median and bounds of a change with those chances at moments evenly spread over the time."""
     step = 1 / (MOMENTS - 1)
@@ -128,24 +158,6 @@ def _change(chances: Floats) -> Any:
 @njit(cache=True)
 def _normal(d2: float, sd: float) -> float:
     return np.exp(-0.5 * d2 / (sd * sd)) / (2 * np.pi * sd * sd)
-
-
-@njit(cache=True)
-def _gain(walk: Walk, cx: float, cy: float, spread_m: float) -> Floats:
-    """Log likelihood ratio of each fix for this door against nobody's."""
-    x, y, (px, py), noise_m = walk.x, walk.y, walk.park, walk.noise_m
-    van_sd = sqrt(VAN_SD_M**2 + noise_m**2)
-    door_sd = sqrt(DOOR_SD_M**2 + noise_m**2 + spread_m**2)
-    free_sd = sqrt(ELSEWHERE_SD_M**2 + noise_m**2)
-    out = np.empty(len(x))
-    for k in range(len(x)):
-        to_van = (x[k] - px) ** 2 + (y[k] - py) ** 2
-        to_door = (x[k] - cx) ** 2 + (y[k] - cy) ** 2
-        van = _normal(to_van, van_sd)
-        served = AT_VAN * van + (1 - AT_VAN) * _normal(to_door, door_sd)
-        nobody = AT_VAN * van + (1 - AT_VAN) * _normal(to_van, free_sd)
-        out[k] = np.log(served + NOWHERE) - np.log(nobody + NOWHERE)
-    return out
 
 
 @njit(cache=True)
@@ -189,51 +201,17 @@ def _at_van(walk: Walk, weights: Floats) -> Floats:
     return chance
 
 
-@njit(cache=True)
-def _forward(score: Floats) -> Floats:
-    """Log sums over all ways to get, member by member, from the first moment to each."""
-    members, n, _ = score.shape
-    ahead = np.full((members + 1, n), IMPOSSIBLE)
-    ahead[0, 0] = 0.0
-    for m in range(members):
-        for k in range(1, n):
-            top = IMPOSSIBLE
-            last = k if m > 0 else 1  # the first part begins at the first moment
-            for j in range(last):
-                top = max(top, ahead[m, j] + score[m, j, k])
-            if top > 0.9 * IMPOSSIBLE:
-                total = 0.0
-                for j in range(last):
-                    if ahead[m, j] > 0.9 * IMPOSSIBLE:
-                        total += np.exp(ahead[m, j] + score[m, j, k] - top)
-                ahead[m + 1, k] = top + np.log(total)
-    return ahead
+@lean()
+def _length_chances(share: float, chances: Floats) -> None:
+    """Density of each length, in steps between moments, of a service that should take that share of all."""
+    usual = log(share * (MOMENTS - 1))
+    for steps in range(1, MOMENTS):
+        z = LOG_STEPS[steps] - usual
+        chances[steps] = exp(-0.5 * (z / LENGTH_LOG_SD) ** 2 - z)
 
 
 @njit(cache=True)
-def _backward(score: Floats) -> Floats:
-    """Log sums over all ways to get from each moment to the last."""
-    members, n, _ = score.shape
-    behind = np.full((members + 1, n), IMPOSSIBLE)
-    behind[members, n - 1] = 0.0
-    for m in range(members - 1, 0, -1):
-        for j in range(n - 1):
-            top = IMPOSSIBLE
-            for k in range(j + 1, n):
-                top = max(top, behind[m + 1, k] + score[m, j, k])
-            if top > 0.9 * IMPOSSIBLE:
-                total = 0.0
-                for k in range(j + 1, n):
-                    if behind[m + 1, k] > 0.9 * IMPOSSIBLE:
-                        total += np.exp(behind[m + 1, k] + score[m, j, k] - top)
-                behind[m, j] = top + np.log(total)
-    return behind
-
-
-@njit(cache=True)
-def one_by_one(
-    walk: Walk, gains: Floats, weight: Floats, van: Floats, share: Floats, changes: Floats
-) -> float:
+def one_by_one(gains: Floats, weight: Floats, van: Floats, share: Floats, changes: Floats) -> float:
     """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 
     `gains` (a row each) and `weight` are sums up to each moment, `van` the chance of being at
@@ -241,29 +219,28 @@ def one_by_one(
     driver was at the van. Sums over all moments of change. Fills in `changes`: when one customer's part ends
     and the next begins, the estimate and its bounds, as fractions of the time.
     """
-    members, n = gains.shape
-    grid = np.linspace(walk.begin_s, walk.end_s, n)
-    whole = grid[n - 1] - grid[0]
-    mean = np.mean(van)
-    length = np.full((members, n, n), IMPOSSIBLE)
-    score = np.full((members, n, n), IMPOSSIBLE)
+    members, last = len(gains), MOMENTS - 1
+    back = (ON_THE_WAY + (1 - ON_THE_WAY) * van) / (ON_THE_WAY + (1 - ON_THE_WAY) * np.mean(van))
+    back[last] = 1.0  # the end is no change
+    length, part = np.empty(MOMENTS), np.empty((members, MOMENTS, MOMENTS))
+    ahead, usual = np.zeros((members + 1, MOMENTS)), np.zeros((members + 1, MOMENTS))
+    ahead[0, 0] = usual[0, 0] = 1.0  # the first part begins at the first moment
     for m in range(members):
-        for k in range(1, n):
-            if (k == n - 1) != (m == members - 1):
-                continue
-            change = 0.0
-            if m < members - 1:
-                change = np.log(ON_THE_WAY + (1 - ON_THE_WAY) * van[k])
-                change -= np.log(ON_THE_WAY + (1 - ON_THE_WAY) * mean)
+        _length_chances(share[m], length)
+        for k in range(last, MOMENTS) if m == members - 1 else range(1, last):
             for j in range(k if m > 0 else 1):
-                z = np.log(max(grid[k] - grid[j], 1e-3) / (share[m] * whole))
-                length[m, j, k] = -0.5 * (z / LENGTH_LOG_SD) ** 2 - z
                 w = weight[k] - weight[j]
                 gain = (gains[m, k] - gains[m, j]) * (min(1.0, MOST_WEIGHT / w) if w > 0 else 0.0)
-                score[m, j, k] = length[m, j, k] + gain + change
-    ahead, behind = _forward(score), _backward(score)
-    total = ahead[members, n - 1]
-    chances = np.exp(ahead[1:members] + behind[1:members] - total)
-    for m in range(members - 1):
-        changes[m, 0], changes[m, 1], changes[m, 2] = _change(chances[m])
-    return float(total - _forward(length)[members, n - 1])
+                part[m, j, k] = length[k - j] * exp(gain) * back[k]
+                ahead[m + 1, k] += ahead[m, j] * part[m, j, k]
+                usual[m + 1, k] += usual[m, j] * length[k - j]
+    behind = np.zeros(MOMENTS)
+    behind[last] = 1.0
+    for m in range(members - 1, 0, -1):
+        before = np.zeros(MOMENTS)
+        for k in range(last, MOMENTS) if m == members - 1 else range(1, last):
+            for j in range(1, k):
+                before[j] += part[m, j, k] * behind[k]
+        behind = before
+        changes[m - 1] = _change(ahead[m] * behind)
+    return log(max(ahead[members, last], TINY)) - log(max(usual[members, last], TINY))
