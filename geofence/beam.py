@@ -113,20 +113,34 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
     score = ways.real[:count, WAY_SCORE]
     likely = np.flatnonzero(score >= np.max(score) - TOO_UNLIKELY)
     order = likely[np.argsort(-score[likely], kind="mergesort")]
+    most = min(BEAM, len(order))
     kept = Beam(
-        np.empty((BEAM, beam.real.shape[1])),
-        np.empty((BEAM, beam.whole.shape[1]), np.int64),
-        np.empty((BEAM, beam.served.shape[1]), np.uint64),
-        np.empty((BEAM, beam.seen.shape[1]), np.uint64),
-        np.empty((BEAM, beam.past.shape[1], 2), np.int64),
-        np.empty((BEAM, beam.belief.shape[1], beam.belief.shape[2])),
+        np.empty((most, beam.real.shape[1])),
+        np.empty((most, beam.whole.shape[1]), np.int64),
+        np.empty((most, beam.served.shape[1]), np.uint64),
+        np.empty((most, beam.seen.shape[1]), np.uint64),
+        np.empty((most, beam.past.shape[1], 2), np.int64),
+        np.empty((most, beam.belief.shape[1], beam.belief.shape[2])),
     )
     count = _follow_ways(kept, ways, order, beam, groups, stand, slot)
+    if _descends(kept.real[:count, SCORE]):
+        return Beam(
+            kept.real[:count], kept.whole[:count], kept.served[:count], kept.seen[:count], kept.past[:count],
+            kept.belief[:count],
+        )  # fmt: skip
     best = np.argsort(-kept.real[:count, SCORE], kind="mergesort")
     return Beam(
         kept.real[best], kept.whole[best], kept.served[best], kept.seen[best], kept.past[best],
         kept.belief[best],
     )  # fmt: skip
+
+
+@lean()
+def _descends(scores: Floats) -> bool:
+    for k in range(1, len(scores)):
+        if scores[k] > scores[k - 1]:
+            return False
+    return True
 
 
 @lean()
@@ -175,7 +189,7 @@ def _follow_ways(
     """Write down the hypotheses that come of the best ways, those alike joined; returns how many."""
     count = 0
     for k in order[: 6 * BEAM]:
-        if count == BEAM:
+        if count == len(kept.real):
             break
         h, g, how = ways.whole[k, WAY_OF], ways.whole[k, WAY_GROUP], ways.whole[k, WAY_HOW]
         _follow(kept, count, beam, h, groups, g, how, stand, slot)
@@ -234,7 +248,7 @@ def _find_orders(orders: Floats, beam: Beam, groups: Groups, planned: bool, serv
 @lean()
 def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bits) -> float:
     """How likely these are served next, in this order; -inf when one of them has been served already."""
-    _copy(served, beam.served[h])
+    copy_row(served, beam.served[h])
     last, pending, prior = beam.whole[h, LAST], beam.whole[h, PENDING], 0.0
     start = groups.whole[g, G_START]
     for m in range(start, start + groups.whole[g, G_SIZE]):
@@ -286,8 +300,8 @@ def _follow(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
     """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when."""
-    _copy(kept.whole[row], beam.whole[h])
-    _copy(kept.served[row], beam.served[h])
+    copy_row(kept.whole[row], beam.whole[h])
+    copy_row(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
     if how == HOW_NOBODY:
         return
@@ -311,12 +325,12 @@ def _write(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
     """Write down the rest of it."""
-    _copy(kept.real[row], beam.real[h])
-    _copy(kept.seen[row], beam.seen[h])
+    copy_row(kept.real[row], beam.real[h])
+    copy_row(kept.seen[row], beam.seen[h])
     for k in range(beam.past.shape[1]):
         if k != slot:
-            _copy(kept.past[row, k], beam.past[h, k])
-        _copy(kept.belief[row, k], beam.belief[h, k])
+            copy_row(kept.past[row, k], beam.past[h, k])
+        copy_row(kept.belief[row, k], beam.belief[h, k])
     kept.belief[row, slot, :] = 0.0
     if how == HOW_NOBODY:
         return
@@ -333,7 +347,8 @@ def _write(
 
 
 @lean()
-def _copy(to: Any, of: Any) -> None:
+def copy_row(to: Any, of: Any) -> None:
+    """Write one row over another."""
     for k in range(len(of)):
         to[k] = of[k]
 

@@ -8,9 +8,10 @@ from numba import njit
 
 from geofence import beam as _beam
 from geofence import dwell, evidence, groups, order, walk
-from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand
+from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
 from geofence.compiling import kernel, lean
 from geofence.groups import Near
+from geofence.order import Bits
 from geofence.walk import Walk
 
 Floats = npt.NDArray[np.float64]
@@ -62,30 +63,33 @@ def believed(real: Floats, belief: Floats) -> Any:
 
 @njit(cache=True)
 def _without_oldest(beam: Beam) -> Beam:
-    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier."""
-    best = beam.past[0, 0]
-    rows = np.empty(len(beam.past), np.int64)
-    count = 0
-    for h in range(len(beam.past)):
-        if beam.past[h, 0, 0] == best[0] and beam.past[h, 0, 1] == best[1]:
-            rows[count] = h
-            count += 1
-    kept = rows[:count]
-    past, belief = np.empty_like(beam.past[:count]), np.empty_like(beam.belief[:count])
-    _moved_up(past, belief, beam, kept)
-    return Beam(beam.real[kept], beam.whole[kept], beam.served[kept], beam.seen[kept], past, belief)
+    """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier.
+
+    Written over those given.
+    """
+    count = _move_up(*beam)
+    return Beam(
+        beam.real[:count], beam.whole[:count], beam.served[:count], beam.seen[:count], beam.past[:count],
+        beam.belief[:count],
+    )  # fmt: skip
 
 
 @lean()
-def _moved_up(past: Ints, belief: Floats, beam: Beam, kept: Ints) -> None:
-    """Fill in what these hypotheses say, each slot one earlier and the oldest last."""
-    slots = past.shape[1]
-    for row in range(len(kept)):
-        for slot in range(slots):
-            for k in range(2):
-                past[row, slot, k] = beam.past[kept[row], (slot + 1) % slots, k]
-            for k in range(belief.shape[2]):
-                belief[row, slot, k] = beam.belief[kept[row], (slot + 1) % slots, k]
+def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, belief: Floats) -> int:
+    """Write the hypotheses that stay over the first ones; returns how many there are."""
+    count, slots = 0, past.shape[1]
+    group, resumes = past[0, 0, 0], past[0, 0, 1]
+    for h in range(len(past)):
+        if past[h, 0, 0] == group and past[h, 0, 1] == resumes:
+            copy_row(real[count], real[h])
+            copy_row(whole[count], whole[h])
+            copy_row(served[count], served[h])
+            copy_row(seen[count], seen[h])
+            for slot in range(1, slots):
+                copy_row(past[count, slot - 1], past[h, slot])
+                copy_row(belief[count, slot - 1], belief[h, slot])
+            count += 1
+    return count
 
 
 @kernel(_beam, dwell, evidence, groups, order, walk)
