@@ -10,22 +10,19 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
-from geofence.evidence import Candidate, idle_dwell
-from geofence.fences import Fence
-from geofence.groups import NEAREST, Near, Target, promises
-from geofence.plan import Plan, PlannedStop
+from geofence.evidence import Candidate, Nearby, idle_dwell
+from geofence.groups import NEAREST, Target
+from geofence.known import Known
+from geofence.plan import Plan
 from geofence.standstills import Standstill
 from geofence.stepping import Used, believed, extended
 from geofence.walk import Walk
 
-A_FLOOR: Final = 0.2  # what a floor of stairs adds to the need of a service ...
-BY_ELEVATOR: Final = 0.35  # ... and an elevator, to whichever floor
-HIGHEST: Final = 10  # nobody climbs more floors than that on foot
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
 
 
@@ -86,12 +83,7 @@ class Assigner:
 
     def __init__(self, plan: Plan, dwell_s: float) -> None:
         self.plan = plan
-        self._dwell_s = dwell_s
-        needs = [_need(stop) for stop in plan.stops]
-        self._needs = needs
-        self._mean_need = sum(needs) / len(needs) if needs else 1.0
-        self._customers: dict[str, int] = {}  # numbers of all that were looked at
-        self._fences: dict[tuple[str, str], tuple[int, int]] = {}  # numbers of customer and fence
+        self._known = Known(plan, dwell_s)
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
@@ -105,16 +97,21 @@ class Assigner:
         if not self._open:
             self.final_before = index + 1
 
-    def step(
-        self, index: int, standstill: Standstill, walk: Walk, near: Sequence[Candidate]
-    ) -> Sequence[Candidate]:
+    def step(self, index: int, standstill: Standstill, walk: Walk, near: Nearby) -> Sequence[Candidate]:
         """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
-        found = self._likeliest(standstill, near) if len(near) > NEAREST else near
-        numbers = self._near(found)
-        self._make_room(len(self._customers))
-        self._beam, used, chances, gid, resumes = extended(
-            self._beam, numbers, walk, self._stand(standstill), len(self._open), self._mean_need
+        rows = self._known.rows(near.fences)
+        self._make_room(self._known.customers)
+        self._beam, used, chances, gid, resumes, likeliest = extended(
+            self._beam,
+            self._known.table(),
+            rows,
+            near.at,
+            walk,
+            self._stand(standstill),
+            len(self._open),
+            self._known.mean_need,
         )
+        found = near.some(likeliest.tolist())
         self._weighed = False
         begin_ms = standstill.arrived_ms
         self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
@@ -155,45 +152,14 @@ class Assigner:
         return Stand(
             standstill.arrived_ms,
             standstill.departed_ms,
-            standstill.park[0],
-            standstill.park[1],
+            *standstill.park,
+            *standstill.door,
             standstill.noise_m,
             standstill.parted,
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             bool(self.plan),
         )
-
-    def _near(self, found: Sequence[Candidate]) -> Near:
-        """The candidates as numbers."""
-        real: list[float] = []
-        whole: list[int] = []
-        stops: list[int] = []
-        needs: list[float] = []
-        for fence, middle, spread_m, *_ in found:
-            begin = len(stops)
-            planned = self.plan.of_customer.get(fence.customer_id)
-            if planned:
-                stops += [stop.number for stop in planned]
-                climb = _climb(fence.facts)
-                needs += [self._needs[n] + climb for n in stops[begin:]]
-            real += (*middle, spread_m, self._dwell_s if fence.dwell_s is None else fence.dwell_s)
-            whole += (*self._numbers(fence), begin, len(stops))
-        return Near(
-            np.array(real).reshape(len(found), 4),
-            np.array(whole).reshape(len(found), 4),
-            np.array(stops, dtype=np.int64),
-            np.array(needs),
-        )
-
-    def _numbers(self, fence: Fence) -> tuple[int, int]:
-        """Those of a customer and its fence, the same through the day."""
-        key = fence.customer_id, fence.fence_id
-        numbers = self._fences.get(key)
-        if numbers is None:
-            customer = self._customers.setdefault(fence.customer_id, len(self._customers))
-            numbers = self._fences[key] = customer, len(self._fences)
-        return numbers
 
     def _make_room(self, customers: int) -> None:
         """Have room in the beam for so many customers that were looked at."""
@@ -223,19 +189,6 @@ class Assigner:
             self._believe(oldest, chances)
         self.final_before = self._open[0].number
 
-    def _likeliest(self, standstill: Standstill, near: Sequence[Candidate]) -> Sequence[Candidate]:
-        """The candidates worth a look."""
-        promised = promises(
-            self._beam,
-            self._near(near),
-            standstill.park,
-            standstill.door,
-            standstill.noise_m,
-            bool(self.plan),
-        ).tolist()
-        ranked = sorted(range(len(near)), key=lambda n: (-promised[n], near[n].fence.fence_id))
-        return [near[n] for n in ranked[:NEAREST]]
-
 
 def _number(decision: Decision) -> int:
     return decision.number
@@ -257,19 +210,3 @@ def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | 
     changes = used.changes[row, : size - 1].tolist()
     times = (Change(*(standing.begin_ms + round(standing.length_ms * f) for f in c)) for c in changes)
     return Decision(standing.number, tuple(targets), resumes > 0, tuple(times), standing.length_ms)
-
-
-def _need(planned: PlannedStop) -> float:
-    """How long a service should take relative to one without goods, by its order."""
-    order = planned.stop.order
-    if order is None:
-        return 1.0
-    return 1.0 + 0.035 * (order.items or 0) + 0.16 * (order.boxes or 0) + 0.005 * (order.weight_kg or 0.0)
-
-
-def _climb(facts: Mapping[str, Any]) -> float:
-    """What the way up adds to a service's need, by the customer's floor and elevator."""
-    floor = facts.get("floor")
-    if not isinstance(floor, int | float) or not floor > 0:
-        return 0.0
-    return BY_ELEVATOR if facts.get("elevator") is True else A_FLOOR * min(floor, HIGHEST)

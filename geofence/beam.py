@@ -97,6 +97,8 @@ class Stand(NamedTuple):
     departed_ms: int
     park_x: float
     park_y: float
+    door_x: float
+    door_y: float
     noise_m: float
     parted: bool  # from the standstill before by a change of place alone, no drive
     censored: bool
@@ -137,10 +139,10 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
 
 @lean()
 def _descends(scores: Floats) -> bool:
+    ordered = True
     for k in range(1, len(scores)):
-        if scores[k] > scores[k - 1]:
-            return False
-    return True
+        ordered = ordered and scores[k] <= scores[k - 1]
+    return ordered
 
 
 @lean()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import asin, cos, floor, radians, sin, sqrt
+from math import asin, cos, degrees, floor, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ COLUMNS: Final = round(360 / CELL_DEG)
 MARGIN: Final = 0.3  # of a cell: fences so near are those of the cell too; a quarter is needed
 MOST_CELLS: Final = 50_000
 NO_EDGES: Final = np.empty((0, 4))
+DEGREES: Final = degrees(1.0)
 MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
 
 
@@ -30,9 +31,9 @@ MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
 class Cell:
     """The fences in and about a cell, all their versions, by fence id; and as numbers for compiled code.
 
-    `shapes` (n, 8): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
-    `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, and how
-    far its shape spreads in metres. `edges` (m, 4): latitude and longitude of both ends. `owners` (n, 2): the
+    `shapes` (n, 9): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
+    `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, how far
+    its shape spreads in metres, and the cosine of the disc's latitude. `edges` (m, 4): latitude and longitude of both ends. `owners` (n, 2): the
     number of the fence's version in the set it is of, and the hash of the customer's id. `lasting`: each of
     them holds at any time.
     """
@@ -104,14 +105,16 @@ def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
     count = 0
     for fence in by_id:
         if fence.radius_m is not None:
-            rows += (fence.lat, fence.lon, fence.radius_m, count, count, fence.lat, fence.lon, 0.0)
+            place = fence.lat, fence.lon
+            rows += (*place, fence.radius_m, count, count, *place, 0.0, cos(radians(fence.lat)))
             continue
-        own = _edges(fence)
-        rows += (*_disc(fence), count, count + len(own), fence.lat, fence.lon, fence.spread_m())
+        own, disc = _edges(fence), _disc(fence)
+        place = fence.lat, fence.lon
+        rows += (*disc, count, count + len(own), *place, fence.spread_m(), cos(radians(disc[0])))
         edges.append(own)
         count += len(own)
     owners = [(n, hash(fences[n].customer_id)) for n in numbers]
-    shapes = np.array(rows).reshape(len(by_id), 8)
+    shapes = np.array(rows).reshape(len(by_id), 9)
     return Cell(by_id, shapes, np.concatenate(edges), np.array(owners), lasting)
 
 
@@ -122,19 +125,17 @@ def within_reach(shapes: Floats, places: Floats, within_m: float) -> Any:
     And how far off their edges are at the nearest, in metres; haversine (Sinnott 1984).
     """
     found, away = np.empty(len(shapes), np.int64), np.empty(len(shapes))
+    scale = np.cos(np.radians(places[:, 0]))
     count = 0
     for n in range(len(shapes)):
-        nearest = np.inf
+        nearest, reach = np.inf, (within_m + shapes[n, 2]) / EARTH_RADIUS_M
         for k in range(len(places)):
-            d_lat = radians(shapes[n, 0] - places[k, 0])
-            if EARTH_RADIUS_M * abs(d_lat) > within_m + shapes[n, 2]:
+            if abs(shapes[n, 0] - places[k, 0]) > DEGREES * reach:
                 continue
-            a = sin(d_lat / 2) ** 2
-            a += (
-                cos(radians(places[k, 0]))
-                * cos(radians(shapes[n, 0]))
-                * sin(radians(shapes[n, 1] - places[k, 1]) / 2) ** 2
-            )
+            half, scales = 0.5 * radians(shapes[n, 1] - places[k, 1]), scale[k] * shapes[n, 8]
+            if abs(half) < 0.5 and 3.6 * scales * half * half > reach * reach:  # sin² x > 0.9 x² there
+                continue
+            a = scales * sin(half) ** 2 + sin(0.5 * radians(shapes[n, 0] - places[k, 0])) ** 2
             nearest = min(nearest, 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(a))) - shapes[n, 2])
         if nearest <= within_m:
             found[count], away[count] = n, nearest

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from math import erfc, exp, log, pi, sqrt
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,50 +52,80 @@ def places_of(standstill: Standstill, plane: LocalPlane) -> list[tuple[float, fl
     return [plane.to_degrees(*place) for place in places]
 
 
-def candidates(
+class Nearby(NamedTuple):
+    """The fences within reach of a standstill, the likeliest parked at first; one a customer.
+
+    `at` (n, 4), in metres: east and north in the plane, how far the shape spreads, how far off the fence.
+    """
+
+    fences: Sequence[Fence]
+    at: Floats
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> "Nearby":
+        """These, in their order."""
+        rows = [(*c.middle, c.spread_m, c.outside_m) for c in candidates]
+        return cls([c.fence for c in candidates], np.array(rows).reshape(len(rows), 4))
+
+    def some(self, numbers: Sequence[int]) -> list[Candidate]:
+        """Those with these numbers."""
+        rows = self.at[numbers].tolist()
+        return [
+            Candidate(self.fences[n], (x, y), spread, off)
+            for n, (x, y, spread, off) in zip(numbers, rows, strict=True)
+        ]
+
+
+NOBODY: Final = Nearby((), np.empty((0, 4)))
+
+
+def nearby(
     standstill: Standstill,
     places: Sequence[tuple[float, float]],
     reach_m: float,
     plane: LocalPlane,
     fences: FenceSet,
-) -> list[Candidate]:
-    """The fences within reach of the standstill's places, nearest van first; one a customer."""
+) -> Nearby:
+    """The fences within reach of the standstill's places."""
     cell = fences.about(places, reach_m, standstill.arrived_ms)
     if cell is None:
-        return []
+        return NOBODY
     lat, lon, _, per_lon = plane.numbers()
     within_m, noise_m = wide_m(reach_m), standstill.noise_m
-    fits = _fits(cell.shapes, np.array(places), within_m, lat, lon, per_lon, *standstill.park, noise_m)
-    found: dict[str, Candidate] = {}
-    for n, x, y, spread, off in fits.tolist():
-        fence = cell.fences[int(n)]
-        off = fences.off_m(fence, off, places)
+    numbers, at = _fits(cell.shapes, np.array(places), within_m, lat, lon, per_lon, *standstill.park, noise_m)
+    kept: list[int] = []
+    found: dict[str, Fence] = {}
+    for k, (n, off) in enumerate(zip(numbers.tolist(), at[:, 3].tolist(), strict=True)):
+        fence = cell.fences[n]
+        if fence.shape is not None:
+            off = at[k, 3] = fences.off_m(fence, off, places)
         if off > reach_m or fence.customer_id in found:
             continue
         if cell.lasting or fences.holds_at(fence, standstill.arrived_ms):
-            found[fence.customer_id] = Candidate(fence, (x, y), spread, off)
-    return list(found.values())
+            found[fence.customer_id] = fence
+            kept.append(k)
+    return Nearby(list(found.values()), at if len(kept) == len(at) else at[kept])
 
 
 @kernel(cells)
 def _fits(
     shapes: Floats, places: Floats, within_m: float, lat: float, lon: float, per_lon: float,
     x: float, y: float, noise_m: float,
-) -> Floats:  # fmt: skip
-    """Rows of number, place in the plane, spread, and metres off its disc of the shapes near some places.
+) -> Any:  # fmt: skip
+    """Numbers of the shapes near some places, the likeliest to be parked at first, and `Nearby.at` of them.
 
-    The likeliest to be parked at comes first.
+    How far off is that of a disc about the shape.
     """
     numbers, off_m = within_reach(shapes, places, within_m)
-    found, score = np.empty((len(numbers), 5)), np.empty(len(numbers))
+    at, score = np.empty((len(numbers), 4)), np.empty(len(numbers))
     for k in range(len(numbers)):
         shape = shapes[numbers[k]]
-        found[k, 0], found[k, 4] = numbers[k], off_m[k]
-        found[k, 1] = ((shape[6] - lon + 180.0) % 360.0 - 180.0) * per_lon
-        found[k, 2] = (shape[5] - lat) * METRES_PER_DEGREE
-        found[k, 3] = shape[7]
-        score[k] = parked(x, y, noise_m, found[k, 1], found[k, 2], found[k, 3])
-    return found[np.argsort(-score, kind="mergesort")]
+        at[k, 0] = ((shape[6] - lon + 180.0) % 360.0 - 180.0) * per_lon
+        at[k, 1] = (shape[5] - lat) * METRES_PER_DEGREE
+        at[k, 2], at[k, 3] = shape[7], off_m[k]
+        score[k] = parked(x, y, noise_m, at[k, 0], at[k, 1], at[k, 2])
+    best = np.argsort(-score, kind="mergesort")
+    return numbers[best], at[best]
 
 
 @njit(cache=True)

@@ -33,6 +33,7 @@ from geofence.beam import (
     UNPLANNED,
     Beam,
     Groups,
+    Stand,
     all_orders,
     share_chance,
 )
@@ -82,18 +83,60 @@ class Near(NamedTuple):
     needs: Floats
 
 
+class Table(NamedTuple):
+    """The customers that a day came near, a row each: columns of `Near.whole`, and the least dwell.
+
+    And the numbers of their planned stops, with their needs.
+    """
+
+    whole: Ints
+    needed_s: Floats
+    stops: Ints
+    needs: Floats
+
+
 @njit(cache=True)
-def promises(beam: Beam, near: Near, park: Any, door: Any, noise_m: float, planned: bool) -> Floats:
+def likeliest(beam: Beam, table: Table, rows: Ints, at: Floats, stand: Stand) -> Any:
+    """The customers worth a look, of those in these rows of the table and so placed; and their numbers."""
+    near, numbers = _near(table, rows, at), np.arange(len(rows))
+    if len(rows) > NEAREST:
+        numbers = np.argsort(-_promises(beam, near, stand), kind="mergesort")[:NEAREST]
+        near = _near(table, rows[numbers], at[numbers])
+    return near, numbers
+
+
+@njit(cache=True)
+def _near(table: Table, rows: Ints, at: Floats) -> Near:
+    count = 0
+    for row in rows:
+        count += table.whole[row, STOPS_END] - table.whole[row, STOPS]
+    real, whole = np.empty((len(rows), 4)), table.whole[rows]
+    stops, needs = np.empty(count, np.int64), np.empty(count)
+    begin = 0
+    for n in range(len(rows)):
+        real[n, X], real[n, Y], real[n, SPREAD_M] = at[n, X], at[n, Y], at[n, SPREAD_M]
+        real[n, NEEDED_S] = table.needed_s[rows[n]]
+        own = table.whole[rows[n], STOPS]
+        whole[n, STOPS] = begin
+        while own < table.whole[rows[n], STOPS_END]:
+            stops[begin], needs[begin] = table.stops[own], table.needs[own]
+            own, begin = own + 1, begin + 1
+        whole[n, STOPS_END] = begin
+    return Near(real, whole, stops, needs)
+
+
+@njit(cache=True)
+def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
     """How much each customer promises: well placed, and planned next by any of the best hypotheses."""
     found = np.empty(len(near.real))
     top = min(LEADING, len(beam.real))
     for n in range(len(found)):
         at, whole = near.real[n], near.whole[n]
         place = max(
-            parked(park[0], park[1], noise_m, at[X], at[Y], at[SPREAD_M]),
-            parked(door[0], door[1], noise_m, at[X], at[Y], at[SPREAD_M]),
+            parked(stand.park_x, stand.park_y, stand.noise_m, at[X], at[Y], at[SPREAD_M]),
+            parked(stand.door_x, stand.door_y, stand.noise_m, at[X], at[Y], at[SPREAD_M]),
         )
-        prior = UNPLANNED if planned else FREE
+        prior = UNPLANNED if stand.planned else FREE
         if whole[STOPS] < whole[STOPS_END]:
             stops = near.stops[whole[STOPS] : whole[STOPS_END]]
             next_ones = best_prior(beam.served[:top], beam.whole[:top, 0], beam.whole[:top, 1], stops)

@@ -7,7 +7,7 @@ import numpy as np
 
 from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.events import FenceEvent, FenceEventType, Rejection, ServiceTime
-from geofence.evidence import Candidate
+from geofence.evidence import Nearby
 from geofence.fences import Fence, FenceSet
 from geofence.standings import APART_MS, Standing, Standings, standing
 from geofence.standstills import Standstill
@@ -58,13 +58,16 @@ class Passes:
         """So many believed fixes were dropped, all of them looked at."""
         self._fix -= fixes
 
-    def stand(self, fix: int, standstill: Standstill, candidates: Sequence[Candidate]) -> None:
+    def stand(self, fix: int, standstill: Standstill, near: Nearby) -> None:
         """The vehicle stood up to a believed fix, within reach of these."""
         self._fix = max(self._fix, fix)
         if not self._wanted:
             return
         begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
-        self._stood.add(standing(c.fence.customer_id, begin_ms, end_ms, c.outside_m <= 0) for c in candidates)
+        inside = (near.at[:, 3] <= 0).tolist()
+        self._stood.add(
+            standing(fence.customer_id, begin_ms, end_ms, inside[n]) for n, fence in enumerate(near.fences)
+        )
 
     def serve(self, records: Sequence[ServiceTime], settled: int) -> None:
         """These are the visits told that could change; so many of the first, now settled, cannot any more."""

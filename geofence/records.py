@@ -36,14 +36,12 @@ class Writer:
         if (stays[-1].standstill.departed_ms - stays[0].standstill.arrived_ms) / 1000 < needed_s:
             return []
         method = _share_method(visit, stays)
-        made = []
-        for n, target in enumerate(visit.targets):
-            record = self._record(ids[n], target, stays, belief, visit.targets, furthest)
-            if visit.changes:
-                record = _own_part(record, visit.changes, n)
-            shared = tuple(i for i in ids if i != ids[n])
-            made.append(replace(record, shared_with=shared, share_method=method) if shared else record)
-        return made
+        return [self._record(n, visit, stays, belief, ids, method, furthest) for n in range(len(ids))]
+
+    def believed(self, records: Iterable[ServiceTime], visit: Visit, belief: Belief) -> list[ServiceTime]:
+        """The records of a visit once more, with all that the belief says of it."""
+        runner_up = _runner_up(belief, visit)
+        return [replace(r, confidence=belief.of(r.customer_id), runner_up=runner_up) for r in records]
 
     def events(self, records: Iterable[ServiceTime]) -> list[FenceEvent]:
         """Entry, dwell and exit of each customer served."""
@@ -65,19 +63,24 @@ class Writer:
 
     def _record(
         self,
-        visit_id: str,
-        target: Target,
+        n: int,
+        visit: Visit,
         stays: Sequence[Stay],
         belief: Belief,
-        targets: Sequence[Target],
+        ids: Sequence[str],
+        method: str | None,
         furthest: int,
     ) -> ServiceTime:
+        """That of the nth customer."""
+        target = visit.targets[n]
         first, last = stays[0].standstill, stays[-1].standstill
         entered, exited = stays[0].crossed_at(target)[0], stays[-1].crossed_at(target)[1]
-        start_ms = self._start_ms(first, entered)
+        begin_ms, end_ms, arrived, departed = _own_part(
+            self._start_ms(first, entered), first, last, visit.changes, n
+        )
         accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
         return ServiceTime(
-            visit_id=visit_id,
+            visit_id=ids[n],
             revision=1,
             status=VisitStatus.OPEN_ENDED if last.open_ended else VisitStatus.COMPLETED,
             driver_id=self._driver_id,
@@ -87,16 +90,16 @@ class Writer:
             stop_id=target.planned.stop.stop_id if target.planned else None,
             arrived_ms=first.arrived_ms,
             departed_ms=last.departed_ms,
-            service_time_s=round((last.departed_ms - start_ms) / 1000, 3),
+            service_time_s=round((end_ms - begin_ms) / 1000, 3),
             entered_ms=entered,
             exited_ms=exited,
             parking_search_s=round(first.search_ms / 1000, 3),
-            arrived_between_ms=first.arrived_between_ms,
-            departed_between_ms=last.departed_between_ms,
+            arrived_between_ms=arrived,
+            departed_between_ms=departed,
             confidence=belief.of(target.customer_id),
-            runner_up=_runner_up(belief, targets),
-            shared_with=(),
-            share_method=None,
+            runner_up=_runner_up(belief, visit),
+            shared_with=tuple(i for i in ids if i != ids[n]),
+            share_method=method,
             pings=sum(s.standstill.pings for s in stays),
             max_gap_s=round(max(s.standstill.max_gap_s for s in stays), 3),
             median_accuracy_m=accuracies[len(accuracies) // 2] if accuracies else None,
@@ -134,25 +137,23 @@ def needed_dwell_s(candidate: Candidate | None, rules: Rules) -> float:
     return rules.dwell_s if own is None else own
 
 
-def _own_part(record: ServiceTime, changes: Sequence[Change], n: int) -> ServiceTime:
-    """The record with the own time of the nth of several customers served one after another.
+def _own_part(
+    start_ms: int, first: Standstill, last: Standstill, changes: Sequence[Change], n: int
+) -> tuple[int, int, tuple[int, int], tuple[int, int]]:
+    """Begin and end of the service of the nth of several customers served one after another.
 
-    The vehicle stands for all of them; the bounds also hold the moments of change.
+    And the bounds of arrival and departure: the vehicle stands for all of them; the bounds also hold the
+    moments of change.
     """
-    arrived, departed = record.arrived_between_ms, record.departed_between_ms
-    seconds = record.service_time_s
-    if n > 0:
+    begin_ms, end_ms = start_ms, last.departed_ms
+    arrived, departed = first.arrived_between_ms, last.departed_between_ms
+    if n > 0 and changes:
+        begin_ms = changes[n - 1].at_ms
         arrived = arrived[0], max(arrived[1], changes[n - 1].high_ms)
-        seconds = (record.departed_ms - changes[n - 1].at_ms) / 1000
     if n < len(changes):
+        end_ms = changes[n].at_ms
         departed = min(departed[0], changes[n].low_ms), departed[1]
-        seconds -= (record.departed_ms - changes[n].at_ms) / 1000
-    return replace(
-        record,
-        arrived_between_ms=arrived,
-        departed_between_ms=departed,
-        service_time_s=round(seconds, 3),
-    )
+    return begin_ms, end_ms, arrived, departed
 
 
 def _share_method(visit: Visit, stays: Sequence[Stay]) -> str | None:
@@ -164,9 +165,8 @@ def _share_method(visit: Visit, stays: Sequence[Stay]) -> str | None:
     return "equal" if None in orders else "by_order"
 
 
-def _runner_up(belief: Belief, targets: Sequence[Target]) -> RunnerUp | None:
-    served = {t.customer_id for t in targets}
+def _runner_up(belief: Belief, visit: Visit) -> RunnerUp | None:
     for customer_id, share in belief.shares:
-        if customer_id not in served and share >= 0.01:
+        if customer_id not in visit.customers and share >= 0.01:
             return RunnerUp(customer_id, share)
     return None

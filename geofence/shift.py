@@ -17,7 +17,7 @@ from geofence.crossing import crossings
 from geofence.decoding import T, X, Y
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
 from geofence.events import FenceEvent
-from geofence.evidence import Candidate, candidates, places_of
+from geofence.evidence import Candidate, Nearby, nearby, places_of
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
 from geofence.naming import Names
@@ -274,10 +274,11 @@ class Shift:
         park, noise_m = stay.standstill.park, stay.standstill.noise_m
         walk = Walk(nothing, nothing, nothing, park, noise_m, begin_s, end_s, end_s - begin_s)
         number = self._reporter.next_number
-        found = self._assigner.step(number, stay.standstill, walk, stay.candidates)
+        near = Nearby.of(stay.candidates)
+        found = self._assigner.step(number, stay.standstill, walk, near)
         crossed = [stay.crossed[c.fence.fence_id] for c in found]
         self._reporter.add(Stay(stay.standstill, tuple(found), None, crossed, by_device=True))
-        self._passes.stand(0, stay.standstill, stay.candidates)
+        self._passes.stand(0, stay.standstill, near)
 
     def _settle_plane(self) -> None:
         """A day that begins with the phone's own events has its plane there; else about the first fixes."""
@@ -297,15 +298,15 @@ class Shift:
         places, reach_m = places_of(standstill, d.plane), self._rules.reach_m + standstill.noise_m
         for place in places:
             self._looked.extend((*place, reach_m))
-        near = candidates(standstill, places, reach_m, d.plane, self._fences)
+        near = nearby(standstill, places, reach_m, d.plane, self._fences)
         by_phone = False
         if self._device.events and not standstill.hidden:
-            seen = self._device.seen(standstill, [c.fence.fence_id for c in near])
+            seen = self._device.seen(standstill, [f.fence_id for f in near.fences])
             by_phone, standstill = seen is not standstill, seen
         self._passes.drive(min(standstill.first, standstill.last))
         self._passes.stand(max(standstill.first, standstill.last), standstill, near)
         index = self._reporter.next_number
-        if not near:
+        if not near.fences:
             self._reporter.add(Stay(standstill, (), None))
             self._assigner.skip(index)
             return

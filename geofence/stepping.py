@@ -10,14 +10,14 @@ from geofence import beam as _beam
 from geofence import dwell, evidence, groups, order, walk
 from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
 from geofence.compiling import kernel, lean
-from geofence.groups import Near
+from geofence.groups import Table
 from geofence.order import Bits
 from geofence.walk import Walk
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_grow, _worthy, _weigh = _beam.grow, groups.worthy, groups.weigh
+_grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy, groups.weigh
 
 
 class Used(NamedTuple):
@@ -93,17 +93,23 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
 
 
 @kernel(_beam, dwell, evidence, groups, order, walk)
-def extended(beam: Beam, near: Near, walk: Walk, stand: Stand, slot: int, mean_need: float) -> Any:
+def extended(
+    beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
+) -> Any:
     """The hypotheses after one more standstill, whose slot is given; and the groups these hold.
+
+    Near it are the customers in these `rows` of the table, placed as in `evidence.Nearby.at`.
 
     When that was the last slot, the oldest is settled and let go: how likely each of its candidates was
     served (see `believed`), the group served and whether it resumed; else nothing, -1 and 0.
+    Last, the numbers of the likeliest customers, those looked at.
     """
+    near, numbers = _likeliest(beam, table, rows, at, stand)
     found, orders, needs = _worthy(beam, near, walk, stand.planned)
     changes = _weigh(found, needs, near, walk, mean_need)
     grown = _grow(beam, found, orders, stand, slot)
     used = _used(grown, found, changes, slot)
     if slot < grown.past.shape[1] - 1:
-        return grown, used, np.empty(0, np.uint8), -1, 0
+        return grown, used, np.empty(0, np.uint8), -1, 0, numbers
     chances, (gid, resumes) = believed(grown.real, grown.belief[:, :1].copy())[0], grown.past[0, 0]
-    return _without_oldest(grown), used, chances, gid, resumes
+    return _without_oldest(grown), used, chances, gid, resumes, numbers

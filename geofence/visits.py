@@ -153,11 +153,14 @@ class Reporter:
         return [self._names.of(t, first_ms, n) for t, n in zip(visit.targets, ordinals, strict=True)]
 
     def _write(self, known: _Known, belief: Belief) -> None:
-        """Make the records of a visit anew."""
+        """Make the records of a visit, or those that there are once more with another belief."""
+        if known.belief is None:
+            known.records = self._writer.records(
+                known.visit, known.stays, belief, known.ids, known.before.furthest
+            )
+        else:
+            known.records = self._writer.believed(known.records, known.visit, belief)
         known.belief = belief
-        known.records = self._writer.records(
-            known.visit, known.stays, belief, known.ids, known.before.furthest
-        )
 
     def _rejected(self, after_ms: int, told_by_ms: int) -> list[FenceEvent]:
         """What the stays tell that ended between two times; and note when the next one is to be told."""

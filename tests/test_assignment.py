@@ -5,7 +5,7 @@ import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
 from geofence.beam import G_ID
-from geofence.evidence import Candidate
+from geofence.evidence import Candidate, Nearby
 from geofence.groups import Near, grouped
 from geofence.plan import Plan
 from geofence.routes import Order, Route, Stop
@@ -59,7 +59,8 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
     for n, s in enumerate(stands):
         offered = near(s.park[0]) if candidates is None else candidates
         if offered:
-            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), offered)
+            walk = Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s)
+            found.step(n, s, walk, Nearby.of(offered))
         else:
             found.skip(n)
     return found
