@@ -199,14 +199,18 @@ def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | 
     gid, resumes = choice
     if gid < 0:
         return None
-    used = standing.used
-    row = used.whole[:, G_ID].tolist().index(gid)
-    begin, size = int(used.whole[row, G_START]), int(used.whole[row, G_SIZE])
+    used, groups = standing.used, standing.used.whole.tolist()
+    row = next(n for n, group in enumerate(groups) if group[G_ID] == gid)
+    begin, size = groups[row][G_START], groups[row][G_SIZE]
     targets = []
     for member in used.members[begin : begin + size].tolist():
         fence, number = standing.found[member[M_CANDIDATE]].fence, member[M_NUMBER]
         planned = plan.stops[number] if number >= 0 else None
         targets.append(Target(fence.customer_id, fence.fence_id, planned))
-    changes = used.changes[row, : size - 1].tolist()
-    times = (Change(*(standing.begin_ms + round(standing.length_ms * f) for f in c)) for c in changes)
-    return Decision(standing.number, tuple(targets), resumes > 0, tuple(times), standing.length_ms)
+    changes: tuple[Change, ...] = ()
+    if size > 1:
+        times = standing.begin_ms + np.rint(standing.length_ms * used.changes[row, : size - 1]).astype(
+            np.int64
+        )
+        changes = tuple(map(Change._make, times.tolist()))
+    return Decision(standing.number, tuple(targets), resumes > 0, changes, standing.length_ms)

@@ -33,9 +33,9 @@ class Cell:
 
     `shapes` (n, 9): latitude and longitude of a disc's middle, its radius in metres, the rows begin..end of
     `edges` that bound the fence within it (none for a circle), latitude and longitude of the fence, how far
-    its shape spreads in metres, and the cosine of the disc's latitude. `edges` (m, 4): latitude and longitude of both ends. `owners` (n, 2): the
-    number of the fence's version in the set it is of, and the hash of the customer's id. `lasting`: each of
-    them holds at any time.
+    its shape spreads in metres, and the cosine of the disc's latitude. `edges` (m, 4): latitude and longitude
+    of both ends. `owners` (n, 2): the number of the fence's version in the set it is of, and the hash of the
+    customer's id. `lasting`: each of them holds at any time.
     """
 
     fences: "tuple[Fence, ...]"
@@ -98,7 +98,7 @@ class Cells:
 
 def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
     """These fences, given by number, as a cell; `lasting`: each holds at any time."""
-    numbers = sorted(fences, key=lambda n: (fences[n].fence_id, n))
+    numbers = [n for _, n in sorted((fence.fence_id, n) for n, fence in fences.items())]
     by_id = tuple(fences[n] for n in numbers)
     rows: list[float] = []
     edges: list[Floats] = [NO_EDGES]

@@ -69,11 +69,8 @@ class Nearby(NamedTuple):
 
     def some(self, numbers: Sequence[int]) -> list[Candidate]:
         """Those with these numbers."""
-        rows = self.at[numbers].tolist()
-        return [
-            Candidate(self.fences[n], (x, y), spread, off)
-            for n, (x, y, spread, off) in zip(numbers, rows, strict=True)
-        ]
+        rows = self.at.tolist()
+        return [Candidate(self.fences[n], (rows[n][0], rows[n][1]), rows[n][2], rows[n][3]) for n in numbers]
 
 
 NOBODY: Final = Nearby((), np.empty((0, 4)))

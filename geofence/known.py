@@ -57,10 +57,10 @@ class Known:
         """Add a fence."""
         customer = self._customers.setdefault(fence.customer_id, len(self._customers))
         number = self._fences.setdefault((fence.customer_id, fence.fence_id), len(self._fences))
-        begin, climb = len(self._stops), _climb(fence.facts)
+        begin = len(self._stops)
         for stop in self._plan.of_customer.get(fence.customer_id, ()):
             self._stops.append(stop.number)
-            self._needs.append(self._need_of[stop.number] + climb)
+            self._needs.append(self._need_of[stop.number] + _climb(fence.facts))
         self._whole.extend((customer, number, begin, len(self._stops)))
         self._needed_s.append(self._dwell_s if fence.dwell_s is None else fence.dwell_s)
         row = self._row_of[id(fence)] = fence, len(self._row_of)

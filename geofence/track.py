@@ -237,7 +237,9 @@ class Decoded:
         waits: Waits,
     ) -> Ripe:
         """Decode step by step, which some of the track's rows have been before; see `ripening`."""
-        room = max(track.row_after(until_ms), min(len(track), self.rows_read + ROOM))
+        room = min(len(track), self.rows_read + ROOM)
+        if room < len(track) and track.ts_ms(room) <= until_ms:
+            room = track.row_after(until_ms)
         self._make_room(self.final - 1 + room - self._row_of_final())
         self.rows_read, self.count, self.final, *ripe = ripening.ripen(
             np.frombuffer(track.rows),
