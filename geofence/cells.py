@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from numba import njit
 
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m
@@ -108,7 +107,7 @@ def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
             place = fence.lat, fence.lon
             rows += (*place, fence.radius_m, count, count, *place, 0.0, cos(radians(fence.lat)))
             continue
-        own, disc = _edges(fence), _disc(fence)
+        own, disc = fence.edges()[:, [1, 0, 3, 2]], _disc(fence)
         place = fence.lat, fence.lon
         rows += (*disc, count, count + len(own), *place, fence.spread_m(), cos(radians(disc[0])))
         edges.append(own)
@@ -149,12 +148,3 @@ def _disc(fence: "Fence") -> tuple[float, float, float]:
     lat, lon = (south + north) / 2, (west + east) / 2
     corners = [(south, west), (south, east), (north, west), (north, east)]
     return lat, lon, 1.01 * max(distance_m(lat, lon, *corner) for corner in corners)
-
-
-def _edges(fence: "Fence") -> Floats:
-    """The edges of a fence's shape, holes' too."""
-    assert fence.shape is not None
-    parts = shapely.get_parts(fence.shape)
-    rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
-    lines = [shapely.get_coordinates(ring)[:, ::-1] for ring in rings]
-    return np.concatenate([np.hstack([line[:-1], line[1:]]) for line in lines])

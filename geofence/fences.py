@@ -14,6 +14,7 @@ from rtree import index
 from shapely.geometry.base import BaseGeometry
 
 from geofence.cells import Cell, Cells, cell_of, within_reach
+from geofence.edged import all_signed_m, signed_m
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
 
@@ -50,9 +51,7 @@ class Fence:
     valid_from_ms: int | None = None
     valid_to_ms: int | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS)
-    _local: tuple[BaseGeometry, BaseGeometry] | None = field(
-        default=None, init=False, repr=False, compare=False
-    )
+    _local: Floats | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.fence_id:
@@ -89,36 +88,36 @@ class Fence:
         """Metres from a place to the boundary: negative inside, positive outside."""
         if self.radius_m is not None:
             return distance_m(lat, lon, self.lat, self.lon) - self.radius_m
-        area, boundary = self._in_plane()
         east = wrap_degrees(lon - self.lon) * self._metres_per_lon()
-        place = shapely.Point(east, (lat - self.lat) * METRES_PER_DEGREE)
-        away = float(shapely.distance(boundary, place))
-        return -away if shapely.contains(area, place) else away
+        away: float = signed_m(self._in_plane(), east, (lat - self.lat) * METRES_PER_DEGREE)
+        return away
 
     def distances_m(self, lat: Floats, lon: Floats) -> Floats:
         """`distance_m` of many places at once."""
         if self.radius_m is not None:
             return _haversines_m(lat, lon, self.lat, self.lon) - self.radius_m
-        area, boundary = self._in_plane()
         east = ((lon - self.lon + 180.0) % 360.0 - 180.0) * self._metres_per_lon()
-        places = shapely.points(east, (lat - self.lat) * METRES_PER_DEGREE)
-        away: Floats = shapely.distance(boundary, places)
-        return np.where(shapely.contains(area, places), -away, away)
+        away: Floats = all_signed_m(self._in_plane(), east, (lat - self.lat) * METRES_PER_DEGREE)
+        return away
 
-    def _in_plane(self) -> tuple[BaseGeometry, BaseGeometry]:
-        """The shape and its boundary in metres about lat, lon; made once."""
+    def edges(self) -> Floats:
+        """Longitude and latitude of both ends of each edge of a shape, holes' too, a row each."""
+        assert self.shape is not None
+        parts = shapely.get_parts(self.shape)
+        rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
+        lines = [shapely.get_coordinates(ring) for ring in rings]
+        return np.concatenate([np.hstack([line[:-1], line[1:]]) for line in lines])
+
+    def _in_plane(self) -> Floats:
+        """The edges of a shape in metres about lat, lon; made once."""
         if self._local is None:
             assert self.shape is not None
             west, _, east, _ = self.shape.bounds
             turns = 360.0 * round(((west + east) / 2 - self.lon) / 360.0)
-            origin = np.array([self.lon + turns, self.lat])
-            scale = np.array([self._metres_per_lon(), METRES_PER_DEGREE])
-            area = shapely.transform(self.shape, lambda lon_lat: (lon_lat - origin) * scale)
-            boundary = shapely.boundary(area)
-            shapely.prepare(area)
-            shapely.prepare(boundary)
-            object.__setattr__(self, "_local", (area, boundary))
-            return area, boundary
+            scale = self._metres_per_lon(), METRES_PER_DEGREE
+            local = (self.edges() - (self.lon + turns, self.lat) * 2) * (*scale, *scale)
+            object.__setattr__(self, "_local", local)
+            return local
         return self._local
 
     def _metres_per_lon(self) -> float:

@@ -187,7 +187,9 @@ def test_a_long_silence_may_hide_the_move_to_a_neighbour():
                 (stand(1000, 900, 150), [candidate("c", 1000)]),
             ]
         ):
-            found.step(n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), offered)
+            found.step(
+                n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), Nearby.of(offered)
+            )
         belief[silent_s] = found.beliefs()[1].of("far")
     assert belief[200.0] > belief[5.0] + 0.2
 
