@@ -103,7 +103,7 @@ class Assigner:
         self._make_room(self._known.customers)
         self._beam, used, chances, gid, resumes, likeliest = extended(
             self._beam,
-            self._known.table(),
+            self._known.table,
             rows,
             near.at,
             walk,

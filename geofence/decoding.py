@@ -17,6 +17,8 @@ COLUMNS: Final = 5  # of a track: ts_ms, lat, lon, accuracy_m, speed_mps
 STALE_CONTEXT_MS: Final = 60_000
 NOWHERE_DEG: Final = 1e-3  # so near (0, 0) a position is none
 
+STEPS_BEFORE: Final = 32  # known fixes that the first steps decoded may be looked at from
+
 FLOATS: Final = 9
 T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW = range(FLOATS)
 """Rows of the numbers of believed fixes: seconds since the origin, place as reported and smoothed (metres in
@@ -135,17 +137,19 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
         return count, base
     _noise(floats, base, count, first)
     _place(floats, base, count)
+    first = max(base - STEPS_BEFORE, 0)
     state, kinds, n_final = _decode(
-        floats[T, base:count],
-        floats[X, base:count],
-        floats[Y, base:count],
-        floats[NOISE_M, base:count],
-        floats[SPEED_MPS, base:count],
+        floats[T, first:count],
+        floats[X, first:count],
+        floats[Y, first:count],
+        floats[NOISE_M, first:count],
+        floats[SPEED_MPS, first:count],
         start,
-        sure,
+        sure + base - first,
+        base - first,
     )
-    small[STATE, base:count] = state
-    small[KIND, base:count] = kinds
+    small[STATE, base:count] = state[base - first :]
+    small[KIND, base:count] = kinds[base - first :]
     if known:
         small[KIND, base] = kind
     return count, base + n_final

@@ -1,6 +1,5 @@
 """The customers that a driver's day came near, as numbers for compiled code; and what they need."""
 
-from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 A_FLOOR: Final = 0.2  # what a floor of stairs adds to the need of a service ...
 BY_ELEVATOR: Final = 0.35  # ... and an elevator, to whichever floor
+FENCES: Final = 8  # room for so many at first
 HIGHEST: Final = 10  # nobody climbs more floors than that on foot
 
 
@@ -29,10 +29,12 @@ class Known:
         self._row_of: dict[int, tuple[Fence, int]] = {}  # by the identity of a fence's version, which is kept
         self._customers: dict[str, int] = {}
         self._fences: dict[tuple[str, str], int] = {}
-        self._whole = array("q")
-        self._needed_s = array("d")
-        self._stops = array("q")
-        self._needs = array("d")
+        stops = len(plan.stops)
+        self._stop_count = 0
+        self.table = Table(
+            np.empty((FENCES, 4), np.int64), np.empty(FENCES), np.empty(stops, np.int64), np.empty(stops)
+        )
+        """All there is, with room for more."""
 
     @property
     def customers(self) -> int:
@@ -44,27 +46,30 @@ class Known:
         known = self._row_of
         return np.array([(known.get(id(f)) or self._note(f))[1] for f in fences], dtype=np.int64)
 
-    def table(self) -> Table:
-        """All there is, seen where it lies: nothing can be added while this is held."""
-        return Table(
-            np.frombuffer(self._whole, np.int64).reshape(-1, 4),
-            np.frombuffer(self._needed_s),
-            np.frombuffer(self._stops, np.int64),
-            np.frombuffer(self._needs),
-        )
-
     def _note(self, fence: Fence) -> tuple[Fence, int]:
         """Add a fence."""
         customer = self._customers.setdefault(fence.customer_id, len(self._customers))
         number = self._fences.setdefault((fence.customer_id, fence.fence_id), len(self._fences))
-        begin = len(self._stops)
-        for stop in self._plan.of_customer.get(fence.customer_id, ()):
-            self._stops.append(stop.number)
-            self._needs.append(self._need_of[stop.number] + _climb(fence.facts))
-        self._whole.extend((customer, number, begin, len(self._stops)))
-        self._needed_s.append(self._dwell_s if fence.dwell_s is None else fence.dwell_s)
-        row = self._row_of[id(fence)] = fence, len(self._row_of)
-        return row
+        row, begin = len(self._row_of), self._stop_count
+        planned = self._plan.of_customer.get(fence.customer_id, ())
+        self._make_room(row, begin + len(planned))
+        whole, needed_s, stops, needs = self.table
+        for at, stop in enumerate(planned, begin):
+            stops[at], needs[at] = stop.number, self._need_of[stop.number] + _climb(fence.facts)
+        self._stop_count += len(planned)
+        whole[row] = customer, number, begin, self._stop_count
+        needed_s[row] = self._dwell_s if fence.dwell_s is None else fence.dwell_s
+        found = self._row_of[id(fence)] = fence, row
+        return found
+
+    def _make_room(self, row: int, stops: int) -> None:
+        """Have room for one more row, and for so many stops: a customer may have several fences."""
+        whole, needed_s, numbers, needs = self.table
+        if row == len(whole):
+            whole, needed_s = np.concatenate([whole, whole]), np.concatenate([needed_s, needed_s])
+        if stops > len(numbers):
+            numbers, needs = np.resize(numbers, 2 * stops), np.resize(needs, 2 * stops)
+        self.table = Table(whole, needed_s, numbers, needs)
 
 
 def _need(planned: PlannedStop) -> float:

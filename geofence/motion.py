@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence.compiling import lean
+
 Floats = npt.NDArray[np.float64]
 
 DRIVE, STAND = 0, 1
@@ -32,6 +34,8 @@ SPEED_DRIVE_MPS = 4.0
 SPEED_LASTS_S = 10.0  # a reported speed tells of so long a time
 HIDDEN_STOP_MIN_S = 45.0
 HIDDEN_MOVE_MIN_S = 12.0
+BASE_S_PER_M = 1.0  # steps are looked at over so long a time, by the noise of their fixes ...
+BASE_MOST_S = 12.0  # ... and no longer
 TIE = 1e-7  # scores this close are equal, wherever the decoding began
 REFLECTED = 0.05  # share of steps to or from a fix that a reflected signal threw off: no smooth noise ...
 REFLECTED_TIMES = 2.5  # ... so many times as far as the rest
@@ -65,25 +69,26 @@ def _part(d: float, still: float, drive: float) -> float:
 
 
 @njit(cache=True)
-def step_scores(d: float, dt: float, noise_m: float, drive_mps: float = DRIVE_MPS) -> Any:
+def step_scores(d: float, dt: float, noise_m: float, drive_mps: float = DRIVE_MPS, share: float = 1.0) -> Any:
     """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop.
 
-    `drive_mps` is how fast a van that drives is thought to go, one axis.
+    `drive_mps` is how fast a van that drives is thought to go, one axis; the step in question is that `share`
+    of what is looked at.
     """
     dt = max(dt, 0.5)
     walk = min(WALK_MPS * dt, WALK_REACH_M)
     drive = drive_mps * dt
     still = sqrt(noise_m * noise_m + walk * walk)
-    switch = 1.0 - np.exp(-SWITCH_PER_S * dt)
-    stand = _still(d, noise_m, walk) + log(1.0 - 0.98 * switch)
-    half = _part(d, still, drive) + log(switch)
-    both = _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
+    switch = 1.0 - np.exp(-SWITCH_PER_S * dt * share)
+    stand = share * _still(d, noise_m, walk) + log(1.0 - 0.98 * switch)
+    half = share * _part(d, still, drive) + log(switch)
+    both = share * _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
     move = -1e9
     stop = -1e9
     drive = DRIVE_MPS * dt
-    if dt >= HIDDEN_MOVE_MIN_S:
+    if share * dt >= HIDDEN_MOVE_MIN_S:
         move = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
-    if dt >= HIDDEN_STOP_MIN_S:
+    if share * dt >= HIDDEN_STOP_MIN_S:
         stop = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
     return stand, half, both, move, stop
 
@@ -116,9 +121,32 @@ def speed_scores(speed_mps: float) -> Any:
     return log(stand), log(drive)
 
 
+@lean()
+def base_of(t: Floats, noise_m: Floats, i: int) -> Any:
+    """The fixes before and after step i between which it is looked at: noise hides where short steps lead.
+
+    And the last fix that was asked for; the answer stays when that one does.
+    """
+    want = min(BASE_S_PER_M * 0.5 * (noise_m[i - 1] + noise_m[i]), BASE_MOST_S)
+    a, b, asked = i - 1, i, i
+    while t[b] - t[a] < want:
+        asked = b + 1
+        back = a > 0 and t[b] - t[a - 1] <= 2.0 * want
+        ahead = b + 1 < len(t) and t[b + 1] - t[a] <= 2.0 * want
+        if not (back or ahead):
+            break
+        if back and (not ahead or t[i - 1] - t[a] <= t[b] - t[i]):
+            a -= 1
+        else:
+            b += 1
+    return a, b, asked
+
+
 @njit(cache=True)
-def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int) -> Any:
-    """States and step kinds of a track, and up to where they are final.
+def decode(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int = 0
+) -> Any:
+    """States and step kinds of a track, and up to where they are final; fixes before `begin` are known.
 
     `start` is DRIVE, STAND or -1 (unknown) for the first fix. Returns (state of each fix, kind of the step
     that ends at each fix, n): whatever comes later, the first n fixes keep their states, provided that the
@@ -131,14 +159,19 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
         return states, kinds, 0
     back = np.zeros((n, 2), np.uint8)
     how = np.zeros((n, 2), np.uint8)
-    s, d = speed_scores(speed_mps[0])
+    s, d = speed_scores(speed_mps[begin])
+    certain = sure
     stand = s if start != DRIVE else -1e9
     drive = d if start != STAND else -1e9
-    for i in range(1, n):
-        step = sqrt((x[i] - x[i - 1]) ** 2 + (y[i] - y[i - 1]) ** 2)
-        noise = sqrt(noise_m[i] ** 2 + noise_m[i - 1] ** 2)
-        dt = t[i] - t[i - 1]
-        ss, half, dd, move, stop = step_scores(step, dt, noise, drive_mps(speed_mps[i - 1], speed_mps[i], dt))
+    for i in range(begin + 1, n):
+        a, b, asked = base_of(t, noise_m, i)
+        if asked >= sure:
+            certain = min(certain, i)
+        step = sqrt((x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2)
+        noise = sqrt(noise_m[b] ** 2 + noise_m[a] ** 2)
+        dt, base = t[i] - t[i - 1], t[b] - t[a]
+        told = drive_mps(speed_mps[i - 1], speed_mps[i], base)
+        ss, half, dd, move, stop = step_scores(step, base, noise, told, dt / base if base > 0.0 else 1.0)
         if move > ss:
             ss = move
             how[i, STAND] = HIDDEN_MOVE
@@ -161,9 +194,9 @@ def decode(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, 
             back[i, DRIVE] = STAND
             how[i, DRIVE] = PLAIN
         stand, drive = new_stand + s, new_drive + d
-    final = _merge_index(back[:sure])
+    final = _merge_index(back[begin:certain])
     state = STAND if stand > drive + TIE else DRIVE
-    for i in range(n - 1, -1, -1):
+    for i in range(n - 1, begin - 1, -1):
         states[i] = state
         kinds[i] = how[i, state]
         state = back[i, state]

@@ -137,7 +137,7 @@ def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: F
     ex, ey = mean_place(x, y, last, b)
     noise = min(0.5 * (noise_m[a] + noise_m[b]), 12.0)
     way_m = sqrt((ex - bx) ** 2 + (ey - by) ** 2)
-    if way_m <= MOVED_M + 3.0 * noise:
+    if way_m <= MOVED_M + 4.0 * noise:
         return b
     n = b + 1 - a
     sums = np.zeros((n + 1, 3))

@@ -64,6 +64,27 @@ def test_a_driving_van_goes_as_fast_as_its_phone_says():
     assert motion.DRIVE_MPS - 0.1 < long < motion.DRIVE_MPS
 
 
+def test_a_drive_shows_though_each_step_is_shorter_than_the_noise():
+    t = np.arange(0.0, 240.0, 2.0)
+    east = 8.0 * (np.minimum(t, 60.0) + np.maximum(t - 180.0, 0.0)) + 6.0 * np.sin(0.7 * t)
+    states, _, _ = motion.decode(
+        t, east, np.zeros(len(t)), np.full(len(t), 10.0), np.full(len(t), NAN), -1, len(t)
+    )
+    drives = np.flatnonzero(states == DRIVE)
+    assert set(t[drives]) >= {*range(0, 54, 2), *range(188, 240, 2)}
+    assert not set(t[drives]) & {*range(68, 174, 2)}
+
+
+def test_known_fixes_before_are_what_steps_are_looked_at_from():
+    t = np.arange(0.0, 200.0, 2.0)
+    east = 8.0 * np.maximum(t - 100.0, 0.0) + 5.0 * np.sin(t)
+    columns = (t, east, np.zeros(len(t)), np.full(len(t), 9.0), np.full(len(t), NAN))
+    whole = motion.decode(*columns, STAND, len(t))
+    for begin in (20, 45, 60):
+        part = motion.decode(*columns, whole[0][begin], len(t), begin)
+        assert part[0][begin:].tolist() == whole[0][begin:].tolist()
+
+
 def test_a_fix_thrown_off_by_a_reflection_does_not_end_a_stand():
     standing = [(5 * n, 3.0 * (n % 2)) for n in range(30)]
     standing[15] = (75, 22.0)
@@ -91,13 +112,15 @@ def best_path(fixes) -> float:
 
 
 def score(fixes, states) -> float:
-    total = 0.0
+    t, total = np.array([float(f[0]) for f in fixes]), 0.0
     for n, state in enumerate(states):
         stand, drive = motion.speed_scores(NAN)
         total += stand if state == STAND else drive
         if n:
-            dt, d = fixes[n][0] - fixes[n - 1][0], abs(fixes[n][1] - fixes[n - 1][1])
-            ss, half, dd, move, stop = motion.step_scores(float(d), float(dt), 18**0.5)
+            a, b, _ = motion.base_of(t, np.full(len(t), 3.0), n)
+            base, share = t[b] - t[a], (t[n] - t[n - 1]) / (t[b] - t[a])
+            d = abs(fixes[b][1] - fixes[a][1])
+            ss, half, dd, move, stop = motion.step_scores(d, base, 18**0.5, motion.DRIVE_MPS, share)
             both = {(STAND, STAND): max(ss, move), (DRIVE, DRIVE): max(dd, stop)}
             total += both.get((states[n - 1], state), half)
     return total
