@@ -39,7 +39,7 @@ from geofence.beam import (
 )
 from geofence.compiling import lean
 from geofence.evidence import parked
-from geofence.order import best_prior
+from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
 from geofence.walk import MOMENTS, Walk, by_need, looks_of, one_by_one, sum_up, van_at_moments, weigh_door
 
@@ -130,6 +130,9 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
     """How much each customer promises: well placed, and planned next by any of the best hypotheses."""
     found = np.empty(len(near.real))
     top = min(LEADING, len(beam.real))
+    planned = np.zeros_like(beam.served[0])
+    for stop in near.stops:
+        put(planned, stop)
     for n in range(len(found)):
         at, whole = near.real[n], near.whole[n]
         place = max(
@@ -139,7 +142,9 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
         prior = UNPLANNED if stand.planned else FREE
         if whole[STOPS] < whole[STOPS_END]:
             stops = near.stops[whole[STOPS] : whole[STOPS_END]]
-            next_ones = best_prior(beam.served[:top], beam.whole[:top, 0], beam.whole[:top, 1], stops)
+            next_ones = best_prior(
+                beam.served[:top], beam.whole[:top, 0], beam.whole[:top, 1], stops, planned
+            )
             prior = max(prior, next_ones)
         found[n] = place + prior
     return found

@@ -13,6 +13,7 @@ Bits = npt.NDArray[np.uint64]
 AHEAD: Final = np.log((0.87, 0.09, 0.012, 0.005, 0.003))  # by how many unserved stops are jumped over
 BEHIND: Final = np.log((0.012, 0.004, 0.002, 0.001))
 FAR: Final = log(0.001)
+ALONG: Final = log(0.5)  # ... or each of these is served along with it
 SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
 GOES_ON: Final = log(0.5)  # ... or it does not
 
@@ -70,11 +71,29 @@ def jumped(served: Bits, last: int, number: int) -> int:
 
 
 @lean()
-def best_prior(served: Bits, last: Any, pending: Any, numbers: Any) -> float:
-    """The highest chance of any of these stops in any of these rows; -inf when all are served."""
+def together_prior(served: Bits, last: int, pending: int, number: int, near: Bits) -> float:
+    """Log chance that this stop comes next, or is served along with others near that come before it."""
+    alone = order_prior(served, last, pending, number)
+    far, along = 0, 0
+    for between in range(number - 1, last, -1):
+        if not has(served, between):
+            if has(near, between):
+                along += 1
+            else:
+                far += 1
+        if far == len(AHEAD):
+            break
+    if along == 0 or far >= len(AHEAD):
+        return alone
+    return max(alone, AHEAD[far] + along * ALONG)
+
+
+@lean()
+def best_prior(served: Bits, last: Any, pending: Any, numbers: Any, near: Bits) -> float:
+    """The highest of these of any of these stops in any of these rows; -inf when all are served."""
     best = -np.inf
     for row in range(len(served)):
         for number in numbers:
             if not has(served[row], number):
-                best = max(best, order_prior(served[row], last[row], pending[row], number))
+                best = max(best, together_prior(served[row], last[row], pending[row], number, near))
     return best
