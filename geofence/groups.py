@@ -46,7 +46,7 @@ from geofence.walk import MOMENTS, Walk, by_need, looks_of, one_by_one, sum_up, 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-GROUP: Final = 5  # customers at most served from one standstill
+GROUP: Final = 7  # customers at most served from one standstill
 NEAREST: Final = 7  # customers looked at for one standstill
 LEADING: Final = 3  # hypotheses that say which customers are worth a look
 WORTH: Final = -9.0  # what is less likely than this before any fix is seen is not looked at
