@@ -10,11 +10,12 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import log
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
+from geofence.beam import FREE, G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, UNPLANNED, Stand, empty_beam
 from geofence.evidence import Candidate, Nearby, idle_dwell
 from geofence.groups import NEAREST, Target
 from geofence.known import Known
@@ -107,7 +108,7 @@ class Assigner:
             rows,
             near.at,
             walk,
-            self._stand(standstill),
+            self._stand(standstill, len(rows)),
             len(self._open),
             self._known.mean_need,
         )
@@ -147,7 +148,7 @@ class Assigner:
         """The belief about that standstill is not asked for any more."""
         self._beliefs.pop(number, None)
 
-    def _stand(self, standstill: Standstill) -> Stand:
+    def _stand(self, standstill: Standstill, near: int) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
         return Stand(
             standstill.arrived_ms,
@@ -159,6 +160,7 @@ class Assigner:
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             bool(self.plan),
+            UNPLANNED - log(max(near, 1)) if self.plan else FREE,
         )
 
     def _make_room(self, customers: int) -> None:

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 BEAM: Final = 24
 TOO_UNLIKELY: Final = 8.0  # hypotheses so far below the best are dropped
 
-UNPLANNED: Final = log(0.001)  # a customer that the route does not name
+UNPLANNED: Final = log(0.005)  # any customer near whom the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned
 AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
@@ -104,6 +104,7 @@ class Stand(NamedTuple):
     censored: bool
     idle: float  # log likelihood of its length when it serves nobody
     planned: bool  # whether there is a plan
+    unnamed: float  # log chance of each customer near that no route names
 
 
 @njit(cache=True)
@@ -232,23 +233,23 @@ def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
 
 
 @njit(cache=True)
-def all_orders(beam: Beam, groups: Groups, planned: bool) -> Floats:
+def all_orders(beam: Beam, groups: Groups, stand: Stand) -> Floats:
     """The log chance of each group's order in each hypothesis, a row each."""
     served = np.empty_like(beam.served[0])
     orders = np.empty((len(beam.real), len(groups.whole)))
-    _find_orders(orders, beam, groups, planned, served)
+    _find_orders(orders, beam, groups, stand, served)
     return orders
 
 
 @lean()
-def _find_orders(orders: Floats, beam: Beam, groups: Groups, planned: bool, served: Bits) -> None:
+def _find_orders(orders: Floats, beam: Beam, groups: Groups, stand: Stand, served: Bits) -> None:
     for h in range(len(beam.real)):
         for g in range(len(groups.whole)):
-            orders[h, g] = _prior(beam, h, groups, g, planned, served)
+            orders[h, g] = _prior(beam, h, groups, g, stand, served)
 
 
 @lean()
-def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bits) -> float:
+def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bits) -> float:
     """How likely these are served next, in this order; -inf when one of them has been served already."""
     copy_row(served, beam.served[h])
     last, pending, prior = beam.whole[h, LAST], beam.whole[h, PENDING], 0.0
@@ -263,12 +264,12 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, planned: bool, served: Bi
             put(served, number)
             last = number
         elif customer < 64 * beam.seen.shape[1] and has(beam.seen[h], customer):
-            prior += AGAIN if planned else AGAIN_FREE
+            prior += AGAIN if stand.planned else AGAIN_FREE
         else:
             for s in range(groups.members[m, M_STOPS], groups.members[m, M_STOPS_END]):
                 if not has(served, groups.stops[s]):
                     return -np.inf
-            prior += UNPLANNED if planned else FREE
+            prior += stand.unnamed
     return prior
 
 

@@ -12,7 +12,6 @@ from numba import njit
 
 from geofence.beam import (
     FIRST_X,
-    FREE,
     G_ID,
     G_NEED,
     G_NEEDED_S,
@@ -30,7 +29,6 @@ from geofence.beam import (
     M_STOPS_END,
     MEMBER_COLUMNS,
     SCORE,
-    UNPLANNED,
     Beam,
     Groups,
     Stand,
@@ -139,7 +137,7 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
             parked(stand.park_x, stand.park_y, stand.noise_m, at[X], at[Y], at[SPREAD_M]),
             parked(stand.door_x, stand.door_y, stand.noise_m, at[X], at[Y], at[SPREAD_M]),
         )
-        prior = UNPLANNED if stand.planned else FREE
+        prior = stand.unnamed
         if whole[STOPS] < whole[STOPS_END]:
             stops = near.stops[whole[STOPS] : whole[STOPS_END]]
             next_ones = best_prior(
@@ -208,10 +206,10 @@ def _identity(near: Near, members: Ints) -> Any:
 
 
 @njit(cache=True)
-def worthy(beam: Beam, near: Near, walk: Walk, planned: bool) -> Any:
+def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
     """The groups worth a look, yet without scores; their orders in each hypothesis; needs of all members."""
-    whole, members, needs = grouped(near, planned)
-    orders = all_orders(beam, Groups(np.empty((0, GROUP_COLUMNS)), whole, members, near.stops), planned)
+    whole, members, needs = grouped(near, stand.planned)
+    orders = all_orders(beam, Groups(np.empty((0, GROUP_COLUMNS)), whole, members, near.stops), stand)
     kept = np.empty(len(whole), np.int64)
     count = 0
     for g in range(len(whole)):

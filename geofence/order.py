@@ -71,7 +71,7 @@ def jumped(served: Bits, last: int, number: int) -> int:
 
 
 @lean()
-def together_prior(served: Bits, last: int, pending: int, number: int, near: Bits) -> float:
+def together_prior(served: Bits, last: int, pending: int, number: int, near: Bits) -> Any:
     """Log chance that this stop comes next, or is served along with others near that come before it."""
     alone = order_prior(served, last, pending, number)
     far, along = 0, 0

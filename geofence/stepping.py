@@ -105,7 +105,7 @@ def extended(
     Last, the numbers of the likeliest customers, those looked at.
     """
     near, numbers = _likeliest(beam, table, rows, at, stand)
-    found, orders, needs = _worthy(beam, near, walk, stand.planned)
+    found, orders, needs = _worthy(beam, near, walk, stand)
     changes = _weigh(found, needs, near, walk, mean_need)
     grown = _grow(beam, found, orders, stand, slot)
     used = _used(grown, found, changes, slot)

@@ -59,8 +59,7 @@ def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
     for n, s in enumerate(stands):
         offered = near(s.park[0]) if candidates is None else candidates
         if offered:
-            walk = Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s)
-            found.step(n, s, walk, Nearby.of(offered))
+            found.step(n, s, _no_walk(s), Nearby.of(offered))
         else:
             found.skip(n)
     return found
@@ -228,3 +227,27 @@ def test_no_two_groups_are_taken_for_the_same_on_a_day_without_a_plan():
     groups, _, _ = grouped(Near(np.zeros((3, 4)), whole, np.zeros(0, np.int64), np.zeros(0)), False)
     assert len(groups) == 6
     assert len(set(groups[:, G_ID].tolist())) == 6
+
+
+def test_one_planned_after_others_near_is_looked_at_before_any_that_no_route_names():
+    names = [candidate(f"u{n}", 3.0 * n) for n in range(12)]
+    planned = [candidate("a", 0.0), candidate("a2", 30.0), candidate("far", 62.0)]
+    near = Nearby.of([*names, *planned])
+    found = Assigner(Plan([plan("a", "a2", "far", "b")], START_MS, START_MS + 3_600_000), 20.0)
+    looked = found.step(0, stand(5, 0, 450), _no_walk(stand(5, 0, 450)), near)
+    assert {"a", "a2", "far"} <= {c.customer_id for c in looked}
+
+
+def test_a_customer_that_no_route_names_is_likelier_where_there_are_few():
+    def chance(neighbours: int) -> float:
+        others = [candidate(f"u{n}", 1000.0, 40.0 + n) for n in range(neighbours)]
+        assigner = Assigner(Plan([plan("a", "b")], START_MS, START_MS + 3_600_000), 20.0)
+        s = stand(1000, 0, 400)
+        assigner.step(0, s, _no_walk(s), Nearby.of([candidate("c", 1000.0), *others]))
+        return assigner.beliefs()[0].of("c")
+
+    assert chance(0) > 2 * chance(20) > 0
+
+
+def _no_walk(s: Standstill) -> Walk:
+    return Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s)
