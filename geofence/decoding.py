@@ -17,8 +17,6 @@ COLUMNS: Final = 5  # of a track: ts_ms, lat, lon, accuracy_m, speed_mps
 STALE_CONTEXT_MS: Final = 60_000
 NOWHERE_DEG: Final = 1e-3  # so near (0, 0) a position is none
 
-STEPS_BEFORE: Final = 32  # known fixes that the first steps decoded may be looked at from
-
 FLOATS: Final = 9
 T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW = range(FLOATS)
 """Rows of the numbers of believed fixes: seconds since the origin, place as reported and smoothed (metres in
@@ -31,7 +29,7 @@ STATE, KIND = range(BYTES)
 _mark, _sure, _jitter_m, _smooth = cleaning.mark, cleaning.sure, cleaning.jitter_m, cleaning.smooth
 _decode = motion.decode
 _GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
-_SMOOTH_WITHIN_S = cleaning.SMOOTH_WITHIN_S
+_SMOOTH_WITHIN_S, _BASES_WITHIN_S = cleaning.SMOOTH_WITHIN_S, 2.0 * motion.BASE_MOST_S
 
 
 class Frame(NamedTuple):
@@ -88,12 +86,19 @@ def _noise(floats: Floats, base: int, count: int, first: float) -> None:
         floats[NOISE_M, k] = noise
 
 
+@lean()
+def _since(floats: Floats, base: int, seconds: float) -> int:
+    """The first of the fixes so few seconds before one."""
+    first = base
+    while first > 0 and floats[T, first - 1] >= floats[T, base] - seconds:
+        first -= 1
+    return first
+
+
 @njit()
 def _place(floats: Floats, base: int, count: int) -> None:
     """Smooth the places of the fixes from `base` on with what came before."""
-    first = base
-    while first > 0 and floats[T, first - 1] >= floats[T, base] - _SMOOTH_WITHIN_S:
-        first -= 1
+    first = _since(floats, base, _SMOOTH_WITHIN_S)
     sx, sy = _smooth(
         floats[T, first:count],
         floats[RAW_X, first:count],
@@ -137,19 +142,19 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
         return count, base
     _noise(floats, base, count, first)
     _place(floats, base, count)
-    first = max(base - STEPS_BEFORE, 0)
+    since = _since(floats, base, _BASES_WITHIN_S)
     state, kinds, n_final = _decode(
-        floats[T, first:count],
-        floats[X, first:count],
-        floats[Y, first:count],
-        floats[NOISE_M, first:count],
-        floats[SPEED_MPS, first:count],
+        floats[T, since:count],
+        floats[X, since:count],
+        floats[Y, since:count],
+        floats[NOISE_M, since:count],
+        floats[SPEED_MPS, since:count],
         start,
-        sure + base - first,
-        base - first,
+        sure + base - since,
+        base - since,
     )
-    small[STATE, base:count] = state[base - first :]
-    small[KIND, base:count] = kinds[base - first :]
+    small[STATE, base:count] = state[base - since :]
+    small[KIND, base:count] = kinds[base - since :]
     if known:
         small[KIND, base] = kind
     return count, base + n_final

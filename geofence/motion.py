@@ -142,6 +142,18 @@ def base_of(t: Floats, noise_m: Floats, i: int) -> Any:
     return a, b, asked
 
 
+@lean()
+def _scores_of(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, i: int) -> Any:
+    """The scores of step i, and the last fix that they depend on."""
+    a, b, asked = base_of(t, noise_m, i)
+    away_m = sqrt((x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2)
+    noise = sqrt(noise_m[b] ** 2 + noise_m[a] ** 2)
+    base_s = t[b] - t[a]
+    share = (t[i] - t[i - 1]) / base_s if base_s > 0.0 else 1.0
+    told = drive_mps(speed_mps[i - 1], speed_mps[i], base_s)
+    return step_scores(away_m, base_s, noise, told, share), asked
+
+
 @njit(cache=True)
 def decode(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int = 0
@@ -164,14 +176,9 @@ def decode(
     stand = s if start != DRIVE else -1e9
     drive = d if start != STAND else -1e9
     for i in range(begin + 1, n):
-        a, b, asked = base_of(t, noise_m, i)
+        (ss, half, dd, move, stop), asked = _scores_of(t, x, y, noise_m, speed_mps, i)
         if asked >= sure:
             certain = min(certain, i)
-        step = sqrt((x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2)
-        noise = sqrt(noise_m[b] ** 2 + noise_m[a] ** 2)
-        dt, base = t[i] - t[i - 1], t[b] - t[a]
-        told = drive_mps(speed_mps[i - 1], speed_mps[i], base)
-        ss, half, dd, move, stop = step_scores(step, base, noise, told, dt / base if base > 0.0 else 1.0)
         if move > ss:
             ss = move
             how[i, STAND] = HIDDEN_MOVE
