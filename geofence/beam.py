@@ -36,6 +36,7 @@ RESUMED_S: Final = np.array([60.0, 180.0, 600.0, 1800.0])
 RESUMED_HERE: Final = np.log((0.15, 0.08, 0.02, 0.002))
 RESUMED_MOVED: Final = np.log((0.01, 0.005, 0.001))
 RESUMED_PARTED: Final = log(0.1)  # ... where no drive was seen
+MOVED_AGAIN: Final = log(0.2)  # ... and for each time it was moved before: a queue moves on and on
 RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
 MOVED_M: Final = 30.0  # a van moved within one service moves about so far
 ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody: anywhere along the roads
@@ -44,8 +45,8 @@ TOO_SHORT: Final = -6.0
 # columns of Beam.real
 SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOOR_Y = range(11)
 # columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
-# end, how many customers, group (-1: none yet)
-LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID = range(6)
+# end, how many customers, group (-1: none yet), how often the van was moved within it
+LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES = range(7)
 # columns of Groups.real
 G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
 GROUP_COLUMNS: Final = 8
@@ -287,6 +288,8 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     if at >= len(priors):
         return -np.inf, 0.0, 0.0
     prior = RESUMED_PARTED if stand.parted and not here and at == 0 else priors[at]
+    if not (here or stand.parted):
+        prior += whole[MOVES] * MOVED_AGAIN
     where = -log(pi * SAME_PLACE_M**2) if here else -away2 / MOVED_M**2 - log(pi * MOVED_M**2)
     whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
     of = groups.real[g]
@@ -312,8 +315,10 @@ def _follow(
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
     whole[UNTIL] = stand.departed_ms
     if how == HOW_RESUMED:
+        away2 = (stand.park_x - beam.real[h, PARK_X]) ** 2 + (stand.park_y - beam.real[h, PARK_Y]) ** 2
+        whole[MOVES] += away2 > SAME_PLACE_M**2 and not stand.parted
         return
-    whole[SINCE] = stand.arrived_ms
+    whole[SINCE], whole[MOVES] = stand.arrived_ms, 0
     whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]
     for m in range(start, start + groups.whole[g, G_SIZE]):
         number = groups.members[m, M_NUMBER]
@@ -365,6 +370,7 @@ def _twin(kept: Beam, row: int, slot: int) -> int:
             and kept.whole[other, PENDING] == kept.whole[row, PENDING]
             and kept.whole[other, SINCE] == kept.whole[row, SINCE]
             and kept.whole[other, GROUP_ID] == kept.whole[row, GROUP_ID]
+            and kept.whole[other, MOVES] == kept.whole[row, MOVES]
             and kept.past[other, slot, 0] == kept.past[row, slot, 0]
             and kept.past[other, slot, 1] == kept.past[row, slot, 1]
             and _same(kept.served[other], kept.served[row])
@@ -396,7 +402,7 @@ def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
     """One hypothesis that has explained nothing yet."""
     real = np.zeros((1, 11))
     real[0, NEED], real[0, DOOR_X] = 1.0, 1e9
-    whole = np.array([[-1, -1, 0, 0, 0, -1]], dtype=np.int64)
+    whole = np.array([[-1, -1, 0, 0, 0, -1, 0]], dtype=np.int64)
     return Beam(
         real,
         whole,

@@ -135,6 +135,12 @@ def test_a_change_of_place_without_a_drive_goes_on_with_the_same_visit():
         assert found == [(0, ("a",)), (1, ("a",))][: 1 + resumed]
 
 
+def test_a_queue_that_moves_on_and_on_past_a_customer_serves_nobody():
+    for hop_m in (14, 18):
+        queue = [stand(hop_m * n - 40, 38 * n, 30) for n in range(6)]
+        assert served(queue, candidates=[candidate("a", 0.0)]) == []
+
+
 def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():
     found = assigned(
         [stand(0, 0, 150), stand(500, 2000, 150), stand(0, 6000, 300)], plan("a", "b")
