@@ -211,8 +211,6 @@ def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | 
         targets.append(Target(fence.customer_id, fence.fence_id, planned))
     changes: tuple[Change, ...] = ()
     if size > 1:
-        times = standing.begin_ms + np.rint(standing.length_ms * used.changes[row, : size - 1]).astype(
-            np.int64
-        )
-        changes = tuple(map(Change._make, times.tolist()))
+        since_ms = np.rint(standing.length_ms * used.changes[row, : size - 1]).astype(np.int64)
+        changes = tuple(map(Change._make, (standing.begin_ms + since_ms).tolist()))
     return Decision(standing.number, tuple(targets), resumes > 0, changes, standing.length_ms)

@@ -5,7 +5,7 @@ Those alike in all that matters later are joined: their weights add up, and so d
 standstills that may still change, so that these come out as by forward smoothing (compare Rabiner 1989).
 """
 
-from math import exp, log, pi, sqrt
+from math import exp, log, pi
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -229,8 +229,14 @@ def _sums(real: Floats, whole: Ints) -> Any:
 @lean()
 def _unmoved(real: Floats, whole: Ints, stand: Stand) -> bool:
     """Whether the van stands where it stood for the latest visit, just before."""
-    apart = sqrt((stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2)
-    return stand.arrived_ms - whole[UNTIL] < SOON_MS and apart <= SAME_PLACE_M
+    return stand.arrived_ms - whole[UNTIL] < SOON_MS and _away2(real, stand) <= SAME_PLACE_M**2
+
+
+@lean()
+def _away2(real: Floats, stand: Stand) -> float:
+    """How far the van stands from where it stood for the latest visit, squared metres."""
+    away2: float = (stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2
+    return away2
 
 
 @njit(cache=True)
@@ -281,7 +287,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     What it adds to the score, and the new scores of dwell and place.
     """
     gap_s = (stand.arrived_ms - whole[UNTIL]) / 1000
-    away2 = (stand.park_x - real[PARK_X]) ** 2 + (stand.park_y - real[PARK_Y]) ** 2
+    away2 = _away2(real, stand)
     here = away2 <= SAME_PLACE_M**2
     priors = RESUMED_HERE if here else RESUMED_MOVED
     at = np.searchsorted(RESUMED_S, gap_s)
@@ -315,8 +321,7 @@ def _follow(
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
     whole[UNTIL] = stand.departed_ms
     if how == HOW_RESUMED:
-        away2 = (stand.park_x - beam.real[h, PARK_X]) ** 2 + (stand.park_y - beam.real[h, PARK_Y]) ** 2
-        whole[MOVES] += away2 > SAME_PLACE_M**2 and not stand.parted
+        whole[MOVES] += _away2(beam.real[h], stand) > SAME_PLACE_M**2 and not stand.parted
         return
     whole[SINCE], whole[MOVES] = stand.arrived_ms, 0
     whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]

@@ -16,6 +16,7 @@ from numba import njit
 from geofence.compiling import lean
 
 Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
 
 DRIVE, STAND = 0, 1
 
@@ -69,27 +70,26 @@ def _part(d: float, still: float, drive: float) -> float:
 
 
 @njit(cache=True)
-def step_scores(d: float, dt: float, noise_m: float, drive_mps: float = DRIVE_MPS, share: float = 1.0) -> Any:
+def step_scores(d: float, dt: float, noise_m: float, van_mps: float = DRIVE_MPS, share: float = 1.0) -> Any:
     """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop.
 
-    `drive_mps` is how fast a van that drives is thought to go, one axis; the step in question is that `share`
+    `van_mps` is how fast a van that drives is thought to go, one axis; the step in question is that `share`
     of what is looked at.
     """
     dt = max(dt, 0.5)
     walk = min(WALK_MPS * dt, WALK_REACH_M)
-    drive = drive_mps * dt
+    drive = van_mps * dt
     still = sqrt(noise_m * noise_m + walk * walk)
     switch = 1.0 - np.exp(-SWITCH_PER_S * dt * share)
     stand = share * _still(d, noise_m, walk) + log(1.0 - 0.98 * switch)
     half = share * _part(d, still, drive) + log(switch)
     both = share * _gauss2(d, sqrt(noise_m * noise_m + drive * drive)) + log(1.0 - 0.98 * switch)
-    move = -1e9
-    stop = -1e9
-    drive = DRIVE_MPS * dt
+    move = stop = -1e9
     if share * dt >= HIDDEN_MOVE_MIN_S:
-        move = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
-    if share * dt >= HIDDEN_STOP_MIN_S:
-        stop = _gauss2(d, sqrt(still * still + 0.16 * drive * drive)) + 2 * log(switch)
+        usual = DRIVE_MPS * dt
+        move = _gauss2(d, sqrt(still * still + 0.16 * usual * usual)) + 2 * log(switch)
+        if share * dt >= HIDDEN_STOP_MIN_S:
+            stop = move
     return stand, half, both, move, stop
 
 
@@ -154,28 +154,21 @@ def _scores_of(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floa
     return step_scores(away_m, base_s, noise, told, share), asked
 
 
-@njit(cache=True)
-def decode(
-    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int = 0
-) -> Any:
-    """States and step kinds of a track, and up to where they are final; fixes before `begin` are known.
+@lean()
+def _forward(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int,
+    back: Bytes, how: Bytes,
+) -> Any:  # fmt: skip
+    """Note the best way to each state of each fix: the state before it, and the kind of step.
 
-    `start` is DRIVE, STAND or -1 (unknown) for the first fix. Returns (state of each fix, kind of the step
-    that ends at each fix, n): whatever comes later, the first n fixes keep their states, provided that the
-    first `sure` fixes stay (later ones may yet be discredited).
+    Returns the scores of standing and of driving in the end, and up to where no fix after the first `sure`
+    was asked for.
     """
-    n = len(t)
-    states = np.zeros(n, np.uint8)
-    kinds = np.zeros(n, np.uint8)
-    if n == 0:
-        return states, kinds, 0
-    back = np.zeros((n, 2), np.uint8)
-    how = np.zeros((n, 2), np.uint8)
     s, d = speed_scores(speed_mps[begin])
     certain = sure
     stand = s if start != DRIVE else -1e9
     drive = d if start != STAND else -1e9
-    for i in range(begin + 1, n):
+    for i in range(begin + 1, len(t)):
         (ss, half, dd, move, stop), asked = _scores_of(t, x, y, noise_m, speed_mps, i)
         if asked >= sure:
             certain = min(certain, i)
@@ -201,6 +194,27 @@ def decode(
             back[i, DRIVE] = STAND
             how[i, DRIVE] = PLAIN
         stand, drive = new_stand + s, new_drive + d
+    return stand, drive, certain
+
+
+@njit(cache=True)
+def decode(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int = 0
+) -> Any:
+    """States and step kinds of a track, and up to where they are final; fixes before `begin` are known.
+
+    `start` is DRIVE, STAND or -1 (unknown) for the first fix. Returns (state of each fix, kind of the step
+    that ends at each fix, n): whatever comes later, the first n fixes keep their states, provided that the
+    first `sure` fixes stay (later ones may yet be discredited).
+    """
+    n = len(t)
+    states = np.zeros(n, np.uint8)
+    kinds = np.zeros(n, np.uint8)
+    if n == 0:
+        return states, kinds, 0
+    back = np.zeros((n, 2), np.uint8)
+    how = np.zeros((n, 2), np.uint8)
+    stand, drive, certain = _forward(t, x, y, noise_m, speed_mps, start, sure, begin, back, how)
     final = _merge_index(back[begin:certain])
     state = STAND if stand > drive + TIE else DRIVE
     for i in range(n - 1, begin - 1, -1):
@@ -211,7 +225,7 @@ def decode(
 
 
 @njit(cache=True)
-def _merge_index(back: npt.NDArray[np.uint8]) -> int:
+def _merge_index(back: Bytes) -> int:
     """How many leading fixes have the same state on both surviving paths."""
     n = len(back)
     a, b = 0, 1

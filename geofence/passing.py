@@ -66,7 +66,8 @@ class Passes:
         begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
         inside = (near.at[:, 3] <= 0).tolist()
         self._stood.add(
-            standing(fence.customer_id, begin_ms, end_ms, inside[n]) for n, fence in enumerate(near.fences)
+            standing(fence.customer_id, begin_ms, end_ms, within)
+            for fence, within in zip(near.fences, inside, strict=True)
         )
 
     def serve(self, records: Sequence[ServiceTime], settled: int) -> None:
