@@ -155,7 +155,8 @@ class FenceSet:
     """All fences there are, each with its versions over time, in an R-tree that changes live.
 
     A fence that goes leaves its box in the tree, which is built anew when half of it is such leavings: taking
-    boxes out of a tree packed in bulk costs a hundred times as much.
+    boxes out of a tree packed in bulk costs a hundred times as much. Of one thread: the tree's library lets
+    others run while it works, and a second caller would corrupt its memory.
     """
 
     def __init__(self, fences: Iterable[Fence] = ()) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,8 +77,24 @@ class StopScoring:
         predictions: list[Prediction] = []
         async with self._one_at_a_time:
             for first in range(0, len(wanted), AT_ONCE):
-                predictions += await asyncio.to_thread(self._score, wanted[first : first + AT_ONCE])
+                stops = await self._stops(wanted[first : first + AT_ONCE])
+                predictions += await asyncio.to_thread(self._score, stops)
         return predictions
+
+    async def _stops(self, routes: Sequence[Route]) -> list[dict[str, Any]]:
+        """What is known of the stops of these routes.
+
+        Gathered here, not in the thread that scores: fences and weather belong to the loop's thread, which
+        changes them, and the R-tree's library takes one caller at a time.
+        """
+        from models.rows import Facts as StopFacts
+
+        known = StopFacts(self._facts.fences, self._facts.weather)
+        stops: list[dict[str, Any]] = []
+        for route in routes:
+            stops += known.of_route(route)
+            await asyncio.sleep(0)  # others have a turn
+        return stops
 
     def _refresh(self) -> bool:
         from models.scoring import Scorer
@@ -131,11 +147,8 @@ class StopScoring:
             log.debug("There is no training table yet")
         return TRAINING.empty_table().to_pandas(), None
 
-    def _score(self, routes: Sequence[Route]) -> list[Prediction]:
-        from models.rows import Facts as StopFacts
-
+    def _score(self, stops: Sequence[Mapping[str, Any]]) -> list[Prediction]:
         assert self._scorer is not None
-        stops = StopFacts(self._facts.fences, self._facts.weather).of_routes(routes)
         now_ms = time.time_ns() // 1_000_000
         predicted, totals = self._scorer.predictions_and_totals(stops, now_ms)
         for stop in predicted:

@@ -1,5 +1,8 @@
 """Predictions of stops to come, with a model and without."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 from learning_town import DAY_MS, START_MS, small_model, small_town
@@ -8,6 +11,11 @@ from geofence.fences import Fence, FenceSet
 from geofence.routes import Order, Route, Stop
 from models.rows import Facts
 from models.scoring import Scorer
+from streams import facts as streamed
+from streams.metrics import Instruments
+from streams.scoring import StopScoring
+from streams.settings import Settings
+from streams.topics import Topics
 
 NOON = START_MS + 30 * DAY_MS
 KNOWN, NEW = "customer-0-1", "customer-new"
@@ -92,3 +100,29 @@ def test_without_a_model_errors_of_a_route_are_taken_to_add_up() -> None:
     _, (total,) = Scorer(small_town().frame()).predictions_and_totals(stops(), NOON)
     assert total["model"] is None
     assert total["p10_s"] < total["expected_s"] < total["p90_s"]
+
+
+class FencesOfOneThread(FenceSet):
+    """Notes which threads look for fences."""
+
+    def __init__(self, fences: list[Fence]) -> None:
+        self.asked_by: set[int] = set()
+        super().__init__(fences)
+
+    def of_customer(self, customer_id: str, ts_ms: int) -> list[Fence]:
+        self.asked_by.add(threading.get_ident())
+        return super().of_customer(customer_id, ts_ms)
+
+    def in_box(self, box: tuple[float, float, float, float], ts_ms: int) -> list[Fence]:
+        self.asked_by.add(threading.get_ident())
+        return super().in_box(box, ts_ms)
+
+
+def test_the_worker_looks_for_fences_in_one_thread_alone_though_models_predict_in_another() -> None:
+    facts = streamed.Facts("127.0.0.1:1", Topics())
+    facts.fences = fences = FencesOfOneThread([Fence("f", KNOWN, 47.0, 8.0, radius_m=40)])
+    scoring = StopScoring(Settings("127.0.0.1:1"), facts, Instruments())
+    routes = [Route(f"r{n}", "d", NOON, (Stop(f"s{n}", KNOWN, 1),)) for n in range(3)]
+    found = asyncio.run(scoring.of_routes(routes))
+    assert [topic for topic, _, _ in found] == ["stop-predictions"] * 3 + ["route-predictions"] * 3
+    assert fences.asked_by == {threading.get_ident()}
