@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import cleaning, motion
+from geofence import cleaning, motion, speeds
 from geofence.compiling import kernel, lean
 from geofence.geometry import METRES_PER_DEGREE
 
@@ -17,19 +17,21 @@ COLUMNS: Final = 5  # of a track: ts_ms, lat, lon, accuracy_m, speed_mps
 STALE_CONTEXT_MS: Final = 60_000
 NOWHERE_DEG: Final = 1e-3  # so near (0, 0) a position is none
 
-FLOATS: Final = 9
-T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW = range(FLOATS)
+FLOATS: Final = 12
+T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW, TOLD_MPS, TOO_LITTLE, TOO_MUCH = range(FLOATS)
 """Rows of the numbers of believed fixes: seconds since the origin, place as reported and smoothed (metres in
-the plane), noise and jitter (one axis), reported speed, number in the track."""
+the plane), noise and jitter (one axis), reported speed where it is believed, number in the track; speed as it
+was reported, and the doubts about it (see `speeds`)."""
 
 BYTES: Final = 2
 STATE, KIND = range(BYTES)
 """Rows of the small numbers of believed fixes (see `motion.decode`)."""
 
 _mark, _sure, _jitter_m, _smooth = cleaning.mark, cleaning.sure, cleaning.jitter_m, cleaning.smooth
-_decode = motion.decode
+_decode, _believe = motion.decode, speeds.believe
 _GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
 _SMOOTH_WITHIN_S, _BASES_WITHIN_S = cleaning.SMOOTH_WITHIN_S, 2.0 * motion.BASE_MOST_S
+_BACK_S = speeds.BACK_MOST_S
 
 
 class Frame(NamedTuple):
@@ -110,7 +112,24 @@ def _place(floats: Floats, base: int, count: int) -> None:
     floats[Y, base:count] = sy
 
 
-@kernel(cleaning, motion)
+@njit()
+def _speeds(floats: Floats, base: int, count: int, known: bool) -> None:
+    """Choose which of the reported speeds of the fixes from `base` on are believed."""
+    first = _since(floats, base, _BACK_S)
+    _believe(
+        floats[T, first:count],
+        floats[RAW_X, first:count],
+        floats[RAW_Y, first:count],
+        floats[NOISE_M, first:count],
+        floats[TOLD_MPS, first:count],
+        floats[TOO_LITTLE, first:count],
+        floats[TOO_MUCH, first:count],
+        floats[SPEED_MPS, first:count],
+        base - first + known,
+    )
+
+
+@kernel(cleaning, motion, speeds)
 def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, small: Bytes) -> Any:
     """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
 
@@ -135,13 +154,14 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
         if marks[k] == _GOOD:
             floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
             floats[NOISE_M, count] = accuracy[k]
-            floats[SPEED_MPS, count] = speed[k]
+            floats[TOLD_MPS, count] = speed[k]
             floats[ROW, count] = first_row + k
             count += 1
     if count == base:
         return count, base
     _noise(floats, base, count, first)
     _place(floats, base, count)
+    _speeds(floats, base, count, known)
     since = _since(floats, base, _BASES_WITHIN_S)
     state, kinds, n_final = _decode(
         floats[T, since:count],

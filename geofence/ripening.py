@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import cleaning, decoding, motion, parting, standstills, ticks
+from geofence import cleaning, decoding, motion, parting, speeds, standstills, ticks
 from geofence.clock import NEVER_MS
 from geofence.compiling import kernel, lean
 from geofence.decoding import COLUMNS, KIND, STATE, Frame, T
@@ -77,7 +77,7 @@ def _known_ms(t: Floats, begin: int, origin_ms: float, waits: Waits) -> int:
     return min(told_by_ms, _ms(origin_ms, t[begin])) if begin < len(t) else told_by_ms
 
 
-@kernel(cleaning, decoding, motion, parting, standstills, ticks)
+@kernel(cleaning, decoding, motion, parting, speeds, standstills, ticks)
 def ripen(
     track: Floats,
     row: int,

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from geofence import cleaning, motion
+from geofence import cleaning, motion, speeds
 from geofence.compiling import kernel, sources
 from geofence.decoding import extend
 
@@ -15,7 +15,7 @@ def test_another_source_text_has_another_fingerprint():
 
 def test_a_kernel_that_calls_others_files_closes_over_their_fingerprint():
     cells = [c.cell_contents for c in extend.py_func.__closure__ or ()]
-    assert cells == [sources(cleaning, motion)]
+    assert cells == [sources(cleaning, motion, speeds)]
 
 
 def test_a_kernel_runs_without_compiling_too():
