@@ -159,7 +159,7 @@ class Assigner:
             standstill.parted,
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
-            bool(self.plan),
+            len(self.plan.stops),
             UNPLANNED - log(max(near, 1)) if self.plan else FREE,
         )
 

@@ -14,7 +14,7 @@ from numba import njit
 
 from geofence.compiling import lean
 from geofence.dwell import dwell_score, habit, log_length
-from geofence.order import Bits, has, jumped, order_prior, put
+from geofence.order import STRAYS, Bits, has, jumped, mixed_prior, order_prior, put, strays_now
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,6 +26,9 @@ UNPLANNED: Final = log(0.005)  # any customer near whom the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned
 AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
+LEFT_OUT: Final = 0.01  # share of routes that leave out many of the customers served ...
+LEFT_OUT_TIMES: Final = 30.0  # ... so many times as many as usual ...
+NAMED_THERE: Final = log(0.85)  # ... so that fewer of those served are named
 NOBODY: Final = log(0.5)
 SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
 SHARED_REACH_M: Final = 30.0  # ... and how it falls with the distance of the doors
@@ -43,10 +46,12 @@ ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody:
 TOO_SHORT: Final = -6.0
 
 # columns of Beam.real
-SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOOR_Y = range(11)
+SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOOR_Y, STRAY = range(12)
+REAL_COLUMNS: Final = 12
 # columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
-# end, how many customers, group (-1: none yet), how often the van was moved within it
-LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES = range(7)
+# end, how many customers, group (-1: none yet), how often the van was moved within it; how many planned stops
+# are unserved, how many customers were served that no route names
+LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES, UNSERVED, UNNAMED = range(9)
 # columns of Groups.real
 G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
 GROUP_COLUMNS: Final = 8
@@ -104,7 +109,7 @@ class Stand(NamedTuple):
     parted: bool  # from the standstill before by a change of place alone, no drive
     censored: bool
     idle: float  # log likelihood of its length when it serves nobody
-    planned: bool  # whether there is a plan
+    planned: int  # how many stops
     unnamed: float  # log chance of each customer near that no route names
 
 
@@ -196,13 +201,13 @@ def _follow_ways(
         if count == len(kept.real):
             break
         h, g, how = ways.whole[k, WAY_OF], ways.whole[k, WAY_GROUP], ways.whole[k, WAY_HOW]
-        _follow(kept, count, beam, h, groups, g, how, stand, slot)
+        strays = _follow(kept, count, beam, h, groups, g, how, stand, slot)
         twin = _twin(kept, count, slot)
         if twin >= 0:
             _join(kept, twin, beam, h, ways.real[k, WAY_SCORE], slot)
             continue
         _write(kept, count, beam, h, groups, g, how, stand, slot)
-        kept.real[count, SCORE] = ways.real[k, WAY_SCORE]
+        kept.real[count, SCORE], kept.real[count, STRAY] = ways.real[k, WAY_SCORE], strays
         if how != HOW_NOBODY:
             kept.real[count, DWELL] = ways.real[k, WAY_DWELL]
             kept.real[count, PLACE] = ways.real[k, WAY_PLACE]
@@ -251,12 +256,24 @@ def all_orders(beam: Beam, groups: Groups, stand: Stand) -> Floats:
 @lean()
 def _find_orders(orders: Floats, beam: Beam, groups: Groups, stand: Stand, served: Bits) -> None:
     for h in range(len(beam.real)):
+        unnamed = stand.unnamed + (_more_unnamed(beam.whole[h], stand) if stand.planned else 0.0)
         for g in range(len(groups.whole)):
-            orders[h, g] = _prior(beam, h, groups, g, stand, served)
+            orders[h, g] = _prior(beam, h, groups, g, stand, served, unnamed)
 
 
 @lean()
-def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bits) -> float:
+def _more_unnamed(whole: Ints, stand: Stand) -> float:
+    """How much likelier than usual a customer whom no route names is served next, as a logarithm.
+
+    There are two kinds of routes: those that leave out hardly anybody, and a few that leave out many.
+    """
+    named = stand.planned - whole[UNSERVED]
+    odds = LEFT_OUT * exp(min(whole[UNNAMED] * log(LEFT_OUT_TIMES) + named * NAMED_THERE, 30.0))
+    return log((1.0 + LEFT_OUT_TIMES * odds) / (1.0 + odds))
+
+
+@lean()
+def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bits, unnamed: float) -> float:
     """How likely these are served next, in this order; -inf when one of them has been served already."""
     copy_row(served, beam.served[h])
     last, pending, prior = beam.whole[h, LAST], beam.whole[h, PENDING], 0.0
@@ -266,7 +283,8 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bit
         if number >= 0:
             if has(served, number):
                 return -np.inf
-            prior += order_prior(served, last, pending, number)
+            ordered = order_prior(served, last, pending, number)
+            prior += mixed_prior(ordered, beam.real[h, STRAY], beam.whole[h, UNSERVED])
             pending = jumped(served, last, number)
             put(served, number)
             last = number
@@ -276,7 +294,7 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bit
             for s in range(groups.members[m, M_STOPS], groups.members[m, M_STOPS_END]):
                 if not has(served, groups.stops[s]):
                     return -np.inf
-            prior += stand.unnamed
+            prior += unnamed
     return prior
 
 
@@ -310,27 +328,37 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
 @lean()
 def _follow(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
-) -> None:
-    """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when."""
+) -> float:
+    """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when.
+
+    Returns how likely the driver cares nothing for the order.
+    """
+    strays: float = beam.real[h, STRAY]
     copy_row(kept.whole[row], beam.whole[h])
     copy_row(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
     if how == HOW_NOBODY:
-        return
+        return strays
     whole, start = kept.whole[row], groups.whole[g, G_START]
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
     whole[UNTIL] = stand.departed_ms
     if how == HOW_RESUMED:
         whole[MOVES] += _away2(beam.real[h], stand) > SAME_PLACE_M**2 and not stand.parted
-        return
+        return strays
     whole[SINCE], whole[MOVES] = stand.arrived_ms, 0
     whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]
     for m in range(start, start + groups.whole[g, G_SIZE]):
         number = groups.members[m, M_NUMBER]
         if number >= 0:
+            ordered = order_prior(kept.served[row], whole[LAST], whole[PENDING], number)
+            strays = strays_now(strays, ordered, whole[UNSERVED])
             whole[PENDING] = jumped(kept.served[row], whole[LAST], number)
             whole[LAST] = number
+            whole[UNSERVED] -= 1
             put(kept.served[row], number)
+        else:
+            whole[UNNAMED] += 1
+    return strays
 
 
 @lean()
@@ -405,9 +433,9 @@ def _join(kept: Beam, row: int, beam: Beam, h: int, score: float, slot: int) -> 
 
 def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
     """One hypothesis that has explained nothing yet."""
-    real = np.zeros((1, 11))
-    real[0, NEED], real[0, DOOR_X] = 1.0, 1e9
-    whole = np.array([[-1, -1, 0, 0, 0, -1, 0]], dtype=np.int64)
+    real = np.zeros((1, REAL_COLUMNS))
+    real[0, NEED], real[0, DOOR_X], real[0, STRAY] = 1.0, 1e9, STRAYS
+    whole = np.array([[-1, -1, 0, 0, 0, -1, 0, planned, 0]], dtype=np.int64)
     return Beam(
         real,
         whole,

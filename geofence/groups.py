@@ -21,6 +21,7 @@ from geofence.beam import (
     G_START,
     GROUP_COLUMNS,
     GROUP_ID,
+    LAST,
     LAST_Y,
     M_CANDIDATE,
     M_CUSTOMER,
@@ -28,7 +29,10 @@ from geofence.beam import (
     M_STOPS,
     M_STOPS_END,
     MEMBER_COLUMNS,
+    PENDING,
     SCORE,
+    STRAY,
+    UNSERVED,
     Beam,
     Groups,
     Stand,
@@ -140,9 +144,11 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
         prior = stand.unnamed
         if whole[STOPS] < whole[STOPS_END]:
             stops = near.stops[whole[STOPS] : whole[STOPS_END]]
+            best, whole_of_best = beam.real[:top], beam.whole[:top]
             next_ones = best_prior(
-                beam.served[:top], beam.whole[:top, 0], beam.whole[:top, 1], stops, planned
-            )
+                beam.served[:top], whole_of_best[:, LAST], whole_of_best[:, PENDING], best[:, STRAY],
+                whole_of_best[:, UNSERVED], stops, planned,
+            )  # fmt: skip
             prior = max(prior, next_ones)
         found[n] = place + prior
     return found
@@ -208,7 +214,7 @@ def _identity(near: Near, members: Ints) -> Any:
 @njit(cache=True)
 def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
     """The groups worth a look, yet without scores; their orders in each hypothesis; needs of all members."""
-    whole, members, needs = grouped(near, stand.planned)
+    whole, members, needs = grouped(near, stand.planned > 0)
     orders = all_orders(beam, Groups(np.empty((0, GROUP_COLUMNS)), whole, members, near.stops), stand)
     kept = np.empty(len(whole), np.int64)
     count = 0

@@ -1,6 +1,10 @@
-"""How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved."""
+"""How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved.
 
-from math import log
+Some drivers go another way altogether. How likely that is follows from the visits so far, as the weight of
+one of two models of the order (Bayesian model averaging; Hoeting et al. 1999).
+"""
+
+from math import exp, log
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +20,9 @@ FAR: Final = log(0.001)
 ALONG: Final = log(0.5)  # ... or each of these is served along with it
 SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
 GOES_ON: Final = log(0.5)  # ... or it does not
+STRAYS: Final = 0.02  # chance that a driver cares nothing for the plan's order, before any visit ...
+STRAYS_LEAST: Final = 0.002  # ... and however well it was followed so far
+STRAYS_MOST: Final = 0.98
 
 
 @lean()
@@ -59,6 +66,22 @@ def order_prior(served: Bits, last: int, pending: int, number: int) -> float:
 
 
 @lean()
+def mixed_prior(ordered: float, strays: float, unserved: int) -> float:
+    """Log chance that this stop comes next, be it by its order, as given, or as any of those unserved."""
+    if strays <= STRAYS_LEAST:
+        return ordered
+    return log((1 - strays) * exp(ordered) + strays / unserved)
+
+
+@lean()
+def strays_now(strays: float, ordered: float, unserved: int) -> float:
+    """How likely the driver cares nothing for the order, once that stop has come next."""
+    any_of_them = strays / unserved
+    found: float = any_of_them / (any_of_them + (1 - strays) * exp(ordered))
+    return min(max(found, STRAYS_LEAST), STRAYS_MOST)
+
+
+@lean()
 def jumped(served: Bits, last: int, number: int) -> int:
     """The stop jumped over by serving this one next, -1 unless it is a single one."""
     found = -1
@@ -89,11 +112,14 @@ def together_prior(served: Bits, last: int, pending: int, number: int, near: Bit
 
 
 @lean()
-def best_prior(served: Bits, last: Any, pending: Any, numbers: Any, near: Bits) -> float:
+def best_prior(
+    served: Bits, last: Any, pending: Any, strays: Any, unserved: Any, numbers: Any, near: Bits
+) -> float:
     """The highest of these of any of these stops in any of these rows; -inf when all are served."""
     best = -np.inf
     for row in range(len(served)):
         for number in numbers:
             if not has(served[row], number):
-                best = max(best, together_prior(served[row], last[row], pending[row], number, near))
+                ordered = together_prior(served[row], last[row], pending[row], number, near)
+                best = max(best, mixed_prior(ordered, strays[row], unserved[row]))
     return best

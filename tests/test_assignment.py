@@ -121,6 +121,38 @@ def test_a_customer_that_no_route_names_is_rarely_served():
     assert served([stand(1000, 0, 40)], plan("a", "b")) == []
 
 
+def test_a_route_whose_order_nobody_follows_still_says_whom_to_expect():
+    doors = {f"{kind}{n}": 500.0 * n + east for n in range(12) for kind, east in (("c", 0.0), ("u", 30.0))}
+    order = [7, 2, 9, 4, 0, 11, 5, 1, 8, 3, 10, 6]
+    stands = [stand(500.0 * n + 18, 400 * at, 150) for at, n in enumerate(order)]
+    found = Assigner(Plan([plan(*(f"c{n}" for n in range(12)))], START_MS, START_MS + 7_200_000), 20.0)
+    for at, s in enumerate(stands):
+        offered = [candidate(name, east) for name, east in doors.items() if abs(east - s.park[0]) < 80]
+        found.step(at, s, _no_walk(s), Nearby.of(offered))
+    assert customers(found.decisions())[3:] == [(at, (f"c{n}",)) for at, n in enumerate(order)][3:]
+
+
+def test_a_route_that_left_out_many_leaves_out_more():
+    doors = {f"{kind}{n}": 1000.0 * n + east for n in range(8) for kind, east in (("c", 0.0), ("u", 500.0))}
+
+    def last_is_served(unnamed: int) -> bool:
+        """A short stand at the door of one whom the route does not name, after long ones at such doors."""
+        stands = []
+        for n in range(6):
+            stands.append(stand(1000.0 * n, 1000 * n, 150))
+            if n < unnamed:
+                stands.append(stand(1000.0 * n + 500, 1000 * n + 500, 150))
+        stands.append(stand(6500, 6500, 80))
+        found = Assigner(Plan([plan(*(f"c{n}" for n in range(8)))], START_MS, START_MS + 7_200_000), 20.0)
+        for at, s in enumerate(stands):
+            offered = [candidate(name, east) for name, east in doors.items() if abs(east - s.park[0]) < 80]
+            found.step(at, s, _no_walk(s), Nearby.of(offered))
+        return customers(found.decisions())[-1] == (len(stands) - 1, ("u6",))
+
+    assert not last_is_served(unnamed=0)
+    assert last_is_served(unnamed=5)
+
+
 def test_a_van_that_moved_a_little_goes_on_with_the_same_visit():
     found = assigned([stand(0, 0, 150), stand(6, 170, 60)], plan("a", "b")).decisions()
     assert customers(found) == [(0, ("a",)), (1, ("a",))]
