@@ -19,6 +19,7 @@ BACK_S: Final = 60.0  # so far back is looked ...
 BACK_MOST_S: Final = 90.0  # ... or further for the sake of a third step, but not so far: a move may hide
 FAR_M: Final = 30.0  # what is further than that ...
 FAR_NOISES: Final = 6.0  # ... and so many times the noise is far
+JUMP: Final = 1.5  # ... where it is so many times the longest step too, which may be a jump of positions
 TOO_LITTLE: Final = 0.3  # share of a way gone that speeds should add up to ...
 TOO_LITTLE_S: Final = 30.0  # ... which phones are given so long to do ...
 TOO_LITTLE_DOUBT: Final = 0.35  # ... and are not believed from such doubt on
@@ -42,11 +43,11 @@ def believe(
         little = too_little[k - 1] if k > 0 else 0.0
         much = too_much[k - 1] if k > 0 else 0.0
         if k > 0 and t[k] // LOOK_EVERY_S != t[k - 1] // LOOK_EVERY_S and told_mps[k] == told_mps[k]:
-            first, way, furthest = _back(t, x, y, told_mps, k)
+            first, way, furthest, jump = _back(t, x, y, told_mps, k)
             looked_s = max(LOOK_EVERY_S, t[k] - t[k - 1])
             if k - first >= 3:
                 away = _surely_away(x, y, first, k)
-                if away > FAR_M + FAR_NOISES * noise_m[k]:
+                if away > max(FAR_M + FAR_NOISES * noise_m[k], JUMP * jump):
                     little += (1.0 - exp(-looked_s / TOO_LITTLE_S)) * ((way < TOO_LITTLE * away) - little)
                 elif furthest < max(TOO_MUCH * way, FAR_M):
                     much += (1.0 - exp(-looked_s / TOO_MUCH_S)) * ((way > TOO_MUCH_M) - much)
@@ -66,16 +67,17 @@ def _surely_away(x: Floats, y: Floats, first: int, last: int) -> float:
 
 
 @njit(cache=True)
-def _back(t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int) -> tuple[int, float, float]:
-    """The first fix that is looked back to from fix k, the way that speeds add up to since, and the furthest
-    that any fix since is away.
+def _back(t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int) -> tuple[int, float, float, float]:
+    """The first fix that is looked back to from fix k, the way that speeds add up to since, the furthest
+    that any fix since is away, and the longest step: positions may jump where nobody moved.
     """
-    first, way, furthest2 = k, 0.0, 0.0
+    first, way, furthest2, step2 = k, 0.0, 0.0, 0.0
     while first > 0 and (t[k] - t[first] < BACK_S or k - first < 3):
         before = first - 1
         if t[k] - t[before] > BACK_MOST_S or told_mps[before] != told_mps[before]:
             break
         way += 0.5 * (told_mps[first] + told_mps[before]) * (t[first] - t[before])
         furthest2 = max(furthest2, (x[k] - x[before]) ** 2 + (y[k] - y[before]) ** 2)
+        step2 = max(step2, (x[first] - x[before]) ** 2 + (y[first] - y[before]) ** 2)
         first = before
-    return first, way, sqrt(furthest2)
+    return first, way, sqrt(furthest2), sqrt(step2)
