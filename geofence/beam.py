@@ -14,7 +14,7 @@ from numba import njit
 
 from geofence.compiling import lean
 from geofence.dwell import dwell_score, habit, log_length
-from geofence.order import STRAYS, Bits, has, jumped, mixed_prior, order_prior, put, strays_now
+from geofence.order import STRAYS, Bits, has, jumped, mixed_prior, more_unnamed, order_prior, put, strays_now
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,9 +26,6 @@ UNPLANNED: Final = log(0.005)  # any customer near whom the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned
 AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
 FREE: Final = log(0.25)  # any customer when there is no route
-LEFT_OUT: Final = 0.01  # share of routes that leave out many of the customers served ...
-LEFT_OUT_TIMES: Final = 30.0  # ... so many times as many as usual ...
-NAMED_THERE: Final = log(0.85)  # ... so that fewer of those served are named
 NOBODY: Final = log(0.5)
 SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
 SHARED_REACH_M: Final = 30.0  # ... and how it falls with the distance of the doors
@@ -201,13 +198,13 @@ def _follow_ways(
         if count == len(kept.real):
             break
         h, g, how = ways.whole[k, WAY_OF], ways.whole[k, WAY_GROUP], ways.whole[k, WAY_HOW]
-        strays = _follow(kept, count, beam, h, groups, g, how, stand, slot)
+        _follow(kept, count, beam, h, groups, g, how, stand, slot)
         twin = _twin(kept, count, slot)
         if twin >= 0:
             _join(kept, twin, beam, h, ways.real[k, WAY_SCORE], slot)
             continue
         _write(kept, count, beam, h, groups, g, how, stand, slot)
-        kept.real[count, SCORE], kept.real[count, STRAY] = ways.real[k, WAY_SCORE], strays
+        kept.real[count, SCORE] = ways.real[k, WAY_SCORE]
         if how != HOW_NOBODY:
             kept.real[count, DWELL] = ways.real[k, WAY_DWELL]
             kept.real[count, PLACE] = ways.real[k, WAY_PLACE]
@@ -256,20 +253,11 @@ def all_orders(beam: Beam, groups: Groups, stand: Stand) -> Floats:
 @lean()
 def _find_orders(orders: Floats, beam: Beam, groups: Groups, stand: Stand, served: Bits) -> None:
     for h in range(len(beam.real)):
-        unnamed = stand.unnamed + (_more_unnamed(beam.whole[h], stand) if stand.planned else 0.0)
+        unnamed, whole = stand.unnamed, beam.whole[h]
+        if stand.planned:
+            unnamed += more_unnamed(stand.planned - whole[UNSERVED], whole[UNNAMED])
         for g in range(len(groups.whole)):
             orders[h, g] = _prior(beam, h, groups, g, stand, served, unnamed)
-
-
-@lean()
-def _more_unnamed(whole: Ints, stand: Stand) -> float:
-    """How much likelier than usual a customer whom no route names is served next, as a logarithm.
-
-    There are two kinds of routes: those that leave out hardly anybody, and a few that leave out many.
-    """
-    named = stand.planned - whole[UNSERVED]
-    odds = LEFT_OUT * exp(min(whole[UNNAMED] * log(LEFT_OUT_TIMES) + named * NAMED_THERE, 30.0))
-    return log((1.0 + LEFT_OUT_TIMES * odds) / (1.0 + odds))
 
 
 @lean()
@@ -328,37 +316,33 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
 @lean()
 def _follow(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
-) -> float:
-    """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when.
-
-    Returns how likely the driver cares nothing for the order.
-    """
-    strays: float = beam.real[h, STRAY]
+) -> None:
+    """Write down what matters later of the hypothesis that comes of one growth: whom was served, and when."""
+    copy_row(kept.real[row], beam.real[h])
     copy_row(kept.whole[row], beam.whole[h])
     copy_row(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
     if how == HOW_NOBODY:
-        return strays
-    whole, start = kept.whole[row], groups.whole[g, G_START]
+        return
+    real, whole, start = kept.real[row], kept.whole[row], groups.whole[g, G_START]
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
     whole[UNTIL] = stand.departed_ms
     if how == HOW_RESUMED:
         whole[MOVES] += _away2(beam.real[h], stand) > SAME_PLACE_M**2 and not stand.parted
-        return strays
+        return
     whole[SINCE], whole[MOVES] = stand.arrived_ms, 0
     whole[SIZE], whole[GROUP_ID] = groups.whole[g, G_SIZE], groups.whole[g, G_ID]
     for m in range(start, start + groups.whole[g, G_SIZE]):
         number = groups.members[m, M_NUMBER]
         if number >= 0:
             ordered = order_prior(kept.served[row], whole[LAST], whole[PENDING], number)
-            strays = strays_now(strays, ordered, whole[UNSERVED])
+            real[STRAY] = strays_now(real[STRAY], ordered, whole[UNSERVED])
             whole[PENDING] = jumped(kept.served[row], whole[LAST], number)
             whole[LAST] = number
             whole[UNSERVED] -= 1
             put(kept.served[row], number)
         else:
             whole[UNNAMED] += 1
-    return strays
 
 
 @lean()
@@ -366,7 +350,6 @@ def _write(
     kept: Beam, row: int, beam: Beam, h: int, groups: Groups, g: int, how: int, stand: Stand, slot: int
 ) -> None:
     """Write down the rest of it."""
-    copy_row(kept.real[row], beam.real[h])
     copy_row(kept.seen[row], beam.seen[h])
     for k in range(beam.past.shape[1]):
         if k != slot:

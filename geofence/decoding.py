@@ -74,6 +74,23 @@ def _read(track: Floats, first: int, end: int, frame: Frame) -> Any:
 
 
 @njit()  # stored as part of `extend`
+def _put_good(
+    floats: Floats, base: int, marks: Bytes, first_row: int,
+    t: Floats, x: Floats, y: Floats, accuracy: Floats, speed: Floats,
+) -> int:  # fmt: skip
+    """Write down the good fixes from `base` on, as they were reported; returns where they end."""
+    count = base
+    for k in range(len(marks)):
+        if marks[k] == _GOOD:
+            floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
+            floats[NOISE_M, count] = accuracy[k]
+            floats[TOLD_MPS, count] = speed[k]
+            floats[ROW, count] = first_row + k
+            count += 1
+    return count
+
+
+@njit()
 def _noise(floats: Floats, base: int, count: int, first: float) -> None:
     """Jitter as seen by each fix, and its noise: where accuracy was reported, that when it is more."""
     begin = max(base - 1, 0)
@@ -149,14 +166,7 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
     start = int(small[STATE, base]) if known else -1
     kind = small[KIND, base]
     first = floats[JITTER_M, base] if known else frame.noise_m
-    count = base
-    for k in range(len(marks)):
-        if marks[k] == _GOOD:
-            floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
-            floats[NOISE_M, count] = accuracy[k]
-            floats[TOLD_MPS, count] = speed[k]
-            floats[ROW, count] = first_row + k
-            count += 1
+    count = _put_good(floats, base, marks, first_row, t, x, y, accuracy, speed)
     if count == base:
         return count, base
     _noise(floats, base, count, first)

@@ -1,7 +1,8 @@
 """How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved.
 
-Some drivers go another way altogether. How likely that is follows from the visits so far, as the weight of
-one of two models of the order (Bayesian model averaging; Hoeting et al. 1999).
+Some drivers go another way altogether, and some routes leave out many whom the driver serves. How likely that
+is follows from the visits so far, as the weight of one of two models (Bayesian model averaging; Hoeting et
+al. 1999).
 """
 
 from math import exp, log
@@ -23,6 +24,9 @@ GOES_ON: Final = log(0.5)  # ... or it does not
 STRAYS: Final = 0.02  # chance that a driver cares nothing for the plan's order, before any visit ...
 STRAYS_LEAST: Final = 0.002  # ... and however well it was followed so far
 STRAYS_MOST: Final = 0.98
+LEFT_OUT: Final = 0.01  # share of routes that leave out many of the customers served ...
+LEFT_OUT_TIMES: Final = 30.0  # ... so many times as many as usual ...
+NAMED_THERE: Final = log(0.85)  # ... so that fewer of those served are named
 
 
 @lean()
@@ -79,6 +83,17 @@ def strays_now(strays: float, ordered: float, unserved: int) -> float:
     any_of_them = strays / unserved
     found: float = any_of_them / (any_of_them + (1 - strays) * exp(ordered))
     return min(max(found, STRAYS_LEAST), STRAYS_MOST)
+
+
+@lean()
+def more_unnamed(named: int, unnamed: int) -> float:
+    """How much likelier than usual a customer whom no route names is served next, as a logarithm.
+
+    There are two kinds of routes: those that leave out hardly anybody, and a few that leave out many. So many
+    customers were served so far whom the route names, and whom it does not.
+    """
+    odds = LEFT_OUT * exp(min(unnamed * log(LEFT_OUT_TIMES) + named * NAMED_THERE, 30.0))
+    return log((1.0 + LEFT_OUT_TIMES * odds) / (1.0 + odds))
 
 
 @lean()

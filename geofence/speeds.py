@@ -1,8 +1,8 @@
 """Which reported speeds to believe: some phones tell 0 for unknown, or reckon speed from noisy places.
 
-Every few seconds the way that the reported speeds add up to is held against where the phone went. One that
-went far while its speeds say it stayed, or stayed while they say it went far, is soon no longer believed;
-until it is seen to be right again.
+Every few seconds the way that the reported speeds add up to is held against where the phone went. A phone
+that went far while its speeds say it stayed, or stayed while they say it went far, is soon no longer
+believed; until it is seen to be right again.
 """
 
 from math import exp, sqrt
@@ -62,8 +62,14 @@ def _surely_away(x: Floats, y: Floats, first: int, last: int) -> float:
     least2 = np.inf
     for a in (first, first + 1):
         for b in (last - 1, last):
-            least2 = min(least2, (x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2)
+            least2 = min(least2, _apart2(x, y, a, b))
     return sqrt(least2)
+
+
+@njit(cache=True)
+def _apart2(x: Floats, y: Floats, a: int, b: int) -> float:
+    """How far apart two fixes are, squared metres."""
+    return (x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2  # type: ignore[no-any-return]
 
 
 @njit(cache=True)
@@ -77,7 +83,7 @@ def _back(t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int) -> tuple[in
         if t[k] - t[before] > BACK_MOST_S or told_mps[before] != told_mps[before]:
             break
         way += 0.5 * (told_mps[first] + told_mps[before]) * (t[first] - t[before])
-        furthest2 = max(furthest2, (x[k] - x[before]) ** 2 + (y[k] - y[before]) ** 2)
-        step2 = max(step2, (x[first] - x[before]) ** 2 + (y[first] - y[before]) ** 2)
+        furthest2 = max(furthest2, _apart2(x, y, before, k))
+        step2 = max(step2, _apart2(x, y, before, first))
         first = before
     return first, way, sqrt(furthest2), sqrt(step2)
