@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.beam import FREE, G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, UNPLANNED, Stand, empty_beam
+from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, UNPLANNED, Stand, empty_beam
 from geofence.evidence import Candidate, Nearby, idle_dwell
 from geofence.groups import NEAREST, Target
 from geofence.known import Known
@@ -24,6 +24,8 @@ from geofence.standstills import Standstill
 from geofence.stepping import Used, believed, extended
 from geofence.walk import Walk
 
+MOVED_ON: Final = log(0.5)  # a customer whom no route names, for each move of a queue but the first ...
+MOVES_MOST: Final = 3  # ... of so many at most
 WINDOW: Final = 16  # decisions older than so many standstills with candidates are final
 
 
@@ -98,8 +100,13 @@ class Assigner:
         if not self._open:
             self.final_before = index + 1
 
-    def step(self, index: int, standstill: Standstill, walk: Walk, near: Nearby) -> Sequence[Candidate]:
-        """Extend every hypothesis by what standstill number `index` may be; returns who was looked at."""
+    def step(
+        self, index: int, standstill: Standstill, walk: Walk, near: Nearby, moves: int = 0
+    ) -> Sequence[Candidate]:
+        """Extend every hypothesis by what standstill number `index` may be; returns who was looked at.
+
+        So many `moves` in a row led to it (see `creeping`).
+        """
         rows = self._known.rows(near.fences)
         self._make_room(self._known.customers)
         self._beam, used, chances, gid, resumes, likeliest = extended(
@@ -108,7 +115,7 @@ class Assigner:
             rows,
             near.at,
             walk,
-            self._stand(standstill, len(rows)),
+            self._stand(standstill, len(rows), moves),
             len(self._open),
             self._known.mean_need,
         )
@@ -148,7 +155,7 @@ class Assigner:
         """The belief about that standstill is not asked for any more."""
         self._beliefs.pop(number, None)
 
-    def _stand(self, standstill: Standstill, near: int) -> Stand:
+    def _stand(self, standstill: Standstill, near: int, moves: int) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
         return Stand(
             standstill.arrived_ms,
@@ -160,7 +167,9 @@ class Assigner:
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             len(self.plan.stops),
-            UNPLANNED - log(max(near, 1)) if self.plan else FREE,
+            (UNPLANNED - log(max(near, 1)) if self.plan else 0.0)
+            + min(max(moves - 1, 0), MOVES_MOST) * MOVED_ON,
+            moves,
         )
 
     def _make_room(self, customers: int) -> None:

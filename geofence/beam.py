@@ -14,7 +14,19 @@ from numba import njit
 
 from geofence.compiling import lean
 from geofence.dwell import dwell_score, habit, log_length
-from geofence.order import STRAYS, Bits, has, jumped, mixed_prior, more_unnamed, order_prior, put, strays_now
+from geofence.order import (
+    STRAYS,
+    Bits,
+    has,
+    idle_prior,
+    jumped,
+    mixed_prior,
+    more_unnamed,
+    order_prior,
+    put,
+    served_prior,
+    strays_now,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,7 +37,6 @@ TOO_UNLIKELY: Final = 8.0  # hypotheses so far below the best are dropped
 UNPLANNED: Final = log(0.005)  # any customer near whom the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned
 AGAIN_FREE: Final = log(0.12)  # ... where there is no plan
-FREE: Final = log(0.25)  # any customer when there is no route
 NOBODY: Final = log(0.5)
 SHARED: Final = 0.85  # chance that the next customer at the same door is served from the same standing
 SHARED_REACH_M: Final = 30.0  # ... and how it falls with the distance of the doors
@@ -40,6 +51,7 @@ MOVED_AGAIN: Final = log(0.2)  # ... and for each time it was moved before: a qu
 RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
 MOVED_M: Final = 30.0  # a van moved within one service moves about so far
 ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody: anywhere along the roads
+QUEUES_ON: Final = 1.6  # ... but near where it stood before in a queue, where there is no plan
 TOO_SHORT: Final = -6.0
 
 # columns of Beam.real
@@ -47,8 +59,8 @@ SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOO
 REAL_COLUMNS: Final = 12
 # columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
 # end, how many customers, group (-1: none yet), how often the van was moved within it; how many planned stops
-# are unserved, how many customers were served that no route names
-LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES, UNSERVED, UNNAMED = range(9)
+# are unserved, how many customers were served that no route names, how many standstills served nobody
+LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES, UNSERVED, UNNAMED, IDLE = range(10)
 # columns of Groups.real
 G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
 GROUP_COLUMNS: Final = 8
@@ -107,7 +119,8 @@ class Stand(NamedTuple):
     censored: bool
     idle: float  # log likelihood of its length when it serves nobody
     planned: int  # how many stops
-    unnamed: float  # log chance of each customer near that no route names
+    unnamed: float  # log chance of each customer near that no route names, by what holds for all hypotheses
+    moves: int  # in a row that led here: see `creeping`
 
 
 @njit(cache=True)
@@ -115,7 +128,7 @@ def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) ->
     """The best hypotheses after one more standstill, whose slot is given; `orders` as from `all_orders`."""
     n = len(beam.real) * (2 * len(groups.real) + 1)  # nobody; each group anew, and as one more part
     ways = Ways(np.empty((n, 3)), np.empty((n, 3), np.int64))
-    count = _find_ways(ways, beam, groups, orders, stand)
+    count = _find_ways(ways, beam, groups, orders, stand, slot)
     score = ways.real[:count, WAY_SCORE]
     likely = np.flatnonzero(score >= np.max(score) - TOO_UNLIKELY)
     order = likely[np.argsort(-score[likely], kind="mergesort")]
@@ -150,13 +163,16 @@ def _descends(scores: Floats) -> bool:
 
 
 @lean()
-def _find_ways(ways: Ways, beam: Beam, groups: Groups, orders: Floats, stand: Stand) -> int:
+def _find_ways(ways: Ways, beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) -> int:
     """Write down all ways to go on; returns how many."""
     count = 0
     seconds = (stand.departed_ms - stand.arrived_ms) / 1000
     for h in range(len(beam.real)):
         real, whole = beam.real[h], beam.whole[h]
-        idle = real[SCORE] + NOBODY + stand.idle + ELSEWHERE
+        idle = real[SCORE] + stand.idle + ELSEWHERE
+        idle += NOBODY if stand.planned else idle_prior(whole[IDLE], whole[UNNAMED])
+        if stand.moves > 1 and not stand.planned and slot > 0 and beam.past[h, slot - 1, 0] < 0:
+            idle += QUEUES_ON
         count = _put_way(ways, count, h, -1, HOW_NOBODY, idle, 0.0, 0.0)
         services, total, squares = _sums(real, whole)
         of_driver = habit(services, total, squares)
@@ -256,6 +272,8 @@ def _find_orders(orders: Floats, beam: Beam, groups: Groups, stand: Stand, serve
         unnamed, whole = stand.unnamed, beam.whole[h]
         if stand.planned:
             unnamed += more_unnamed(stand.planned - whole[UNSERVED], whole[UNNAMED])
+        else:
+            unnamed += served_prior(whole[IDLE], whole[UNNAMED])
         for g in range(len(groups.whole)):
             orders[h, g] = _prior(beam, h, groups, g, stand, served, unnamed)
 
@@ -276,7 +294,7 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bit
             pending = jumped(served, last, number)
             put(served, number)
             last = number
-        elif customer < 64 * beam.seen.shape[1] and has(beam.seen[h], customer):
+        elif _seen(beam, h, customer):
             prior += AGAIN if stand.planned else AGAIN_FREE
         else:
             for s in range(groups.members[m, M_STOPS], groups.members[m, M_STOPS_END]):
@@ -300,8 +318,8 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     if at >= len(priors):
         return -np.inf, 0.0, 0.0
     prior = RESUMED_PARTED if stand.parted and not here and at == 0 else priors[at]
-    if not (here or stand.parted):
-        prior += whole[MOVES] * MOVED_AGAIN
+    if not here:
+        prior += (max(stand.moves - 1, 0) if stand.parted else whole[MOVES]) * MOVED_AGAIN
     where = -log(pi * SAME_PLACE_M**2) if here else -away2 / MOVED_M**2 - log(pi * MOVED_M**2)
     whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
     of = groups.real[g]
@@ -323,6 +341,7 @@ def _follow(
     copy_row(kept.served[row], beam.served[h])
     kept.past[row, slot, 0], kept.past[row, slot, 1] = -1, 0
     if how == HOW_NOBODY:
+        kept.whole[row, IDLE] += 1
         return
     real, whole, start = kept.real[row], kept.whole[row], groups.whole[g, G_START]
     kept.past[row, slot, 0], kept.past[row, slot, 1] = groups.whole[g, G_ID], how == HOW_RESUMED
@@ -341,8 +360,14 @@ def _follow(
             whole[LAST] = number
             whole[UNSERVED] -= 1
             put(kept.served[row], number)
-        else:
+        elif not (stand.planned and _seen(beam, h, groups.members[m, M_CUSTOMER])):
             whole[UNNAMED] += 1
+
+
+@lean()
+def _seen(beam: Beam, h: int, customer: int) -> bool:
+    """Whether that customer was served before."""
+    return bool(customer < 64 * beam.seen.shape[1] and has(beam.seen[h], customer))
 
 
 @lean()
@@ -418,7 +443,7 @@ def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
     """One hypothesis that has explained nothing yet."""
     real = np.zeros((1, REAL_COLUMNS))
     real[0, NEED], real[0, DOOR_X], real[0, STRAY] = 1.0, 1e9, STRAYS
-    whole = np.array([[-1, -1, 0, 0, 0, -1, 0, planned, 0]], dtype=np.int64)
+    whole = np.array([[-1, -1, 0, 0, 0, -1, 0, planned, 0, 0]], dtype=np.int64)
     return Beam(
         real,
         whole,

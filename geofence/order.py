@@ -26,6 +26,8 @@ STRAYS_LEAST: Final = 0.002  # ... and however well it was followed so far
 STRAYS_MOST: Final = 0.98
 LEFT_OUT: Final = 0.01  # share of routes that leave out many of the customers served ...
 LEFT_OUT_TIMES: Final = 30.0  # ... so many times as many as usual ...
+SERVED: Final = 4.0  # standstills without a route that served somebody, before any ...
+IDLED: Final = 8.0  # ... and nobody
 NAMED_THERE: Final = log(0.85)  # ... so that fewer of those served are named
 
 
@@ -94,6 +96,21 @@ def more_unnamed(named: int, unnamed: int) -> float:
     """
     odds = LEFT_OUT * exp(min(unnamed * log(LEFT_OUT_TIMES) + named * NAMED_THERE, 30.0))
     return log((1.0 + LEFT_OUT_TIMES * odds) / (1.0 + odds))
+
+
+@lean()
+def served_prior(idle: int, served: int) -> float:
+    """Log chance that a standstill near customers served one of them, where there is no route.
+
+    By how many served nobody so far, and how many customers were served.
+    """
+    return log((SERVED + served) / (SERVED + IDLED + served + idle))
+
+
+@lean()
+def idle_prior(idle: int, served: int) -> float:
+    """Log chance that it served nobody."""
+    return log((IDLED + idle) / (SERVED + IDLED + served + idle))
 
 
 @lean()

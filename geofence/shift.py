@@ -13,6 +13,7 @@ import numpy as np
 
 from geofence.assignment import Assigner
 from geofence.clock import FOREVER_MS, NEVER_MS
+from geofence.creeping import Creeping
 from geofence.crossing import crossings
 from geofence.decoding import T, X, Y
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
@@ -64,6 +65,7 @@ class Shift:
         self._assigner = Assigner(plan, rules.dwell_s)
         self._reporter = Reporter(driver_id, plan, rules, names)
         self._passes = Passes(driver_id, fences, events and rules.tell_pass_bys)
+        self._creeping = Creeping()
         self._begin = 0  # believed fix from which standstills are looked for
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
@@ -305,13 +307,14 @@ class Shift:
             by_phone, standstill = seen is not standstill, seen
         self._passes.drive(min(standstill.first, standstill.last))
         self._passes.stand(max(standstill.first, standstill.last), standstill, near)
+        moves = self._creeping.moves(standstill)
         index = self._reporter.next_number
         if not near.fences:
             self._reporter.add(Stay(standstill, (), None))
             self._assigner.skip(index)
             return
         walk = self._walk(standstill)
-        found = self._assigner.step(index, standstill, walk, near)
+        found = self._assigner.step(index, standstill, walk, near, moves)
         crossed = crossings(d, found, standstill)
         if self._device.events:
             self._told_by_phone(found, standstill, crossed)

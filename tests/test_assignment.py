@@ -5,6 +5,7 @@ import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
 from geofence.beam import G_ID
+from geofence.creeping import Creeping
 from geofence.evidence import Candidate, Nearby
 from geofence.groups import Near, grouped
 from geofence.plan import Plan
@@ -171,6 +172,31 @@ def test_a_queue_that_moves_on_and_on_past_a_customer_serves_nobody():
     for hop_m in (14, 18):
         queue = [stand(hop_m * n - 40, 38 * n, 30) for n in range(6)]
         assert served(queue, candidates=[candidate("a", 0.0)]) == []
+
+
+def test_a_queue_seen_as_one_long_standing_after_another_serves_nobody():
+    """They are parted by changes of place alone, and any of them is as long as a short service."""
+    queue = [stand(22 * n - 44, 62 * n, 58, parted=n > 0) for n in range(5)]
+    creeping = Creeping()
+    assigner = Assigner(Plan([], START_MS, START_MS + 3_600_000), 20.0)
+    for n, s in enumerate(queue):
+        near_by = Nearby.of([candidate("a", 0.0)])
+        assigner.step(n, s, _no_walk(s), near_by, creeping.moves(s))
+    assert customers(assigner.decisions()) == []
+    assert served(queue, candidates=[candidate("a", 0.0)]) != []  # were they not known to lead on
+
+
+def test_without_a_route_a_driver_who_served_all_so_far_is_likelier_to_serve_the_next():
+    def last_is_served(seconds: float) -> float:
+        stands = [stand(500 * n, 900 * n, seconds) for n in range(12)]
+        last = len(stands)
+        stands.append(stand(500 * last + 25, 900 * last, 65))
+        found = Assigner(Plan([], START_MS, START_MS + 3_600_000), 20.0)
+        for n, s in enumerate(stands):
+            found.step(n, s, _no_walk(s), Nearby.of([candidate(f"u{n}", 500.0 * n)]))
+        return found.beliefs()[last].of(f"u{last}")
+
+    assert last_is_served(seconds=90) > 0.7 > last_is_served(seconds=12)
 
 
 def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():

@@ -39,6 +39,15 @@ def test_a_queue_without_any_route():
     assert told(track, [A]) == ([], [("a", Rejection.QUEUEING, ARRIVED)])
 
 
+def test_a_queue_that_creeps_past_a_wide_fence_without_any_route():
+    track = Drawn(noise_m=3).stand(30).drive(1900)
+    for east in range(1920, 2100, 20):
+        track = track.stand(30).drive(east, mps=4.0)
+    visited, found = told(track.drive(8000).stand(30), [circle("a", 2000, 15.0, radius_m=60)])
+    assert visited == []
+    assert {(c, reason) for c, reason, _ in found} == {("a", Rejection.QUEUEING)}
+
+
 def test_shorter_than_the_dwell():
     assert told(through_a(12), [A, B]) == (["b"], [("a", Rejection.TOO_SHORT, ARRIVED)])
 
