@@ -1,7 +1,9 @@
 """What was told of a driver's visits, and what to tell anew: revisions and retractions."""
 
+from bisect import bisect
 from collections.abc import Set
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -9,6 +11,9 @@ from msgspec.structs import replace
 from geofence.day import Day
 from geofence.events import Output, ServiceTime, VisitStatus
 from geofence.visits import Report
+
+SURE: Final = (0.5, 0.8, 0.95)
+"""A visit of which only the confidence changes is told anew when that passes one of these, and in the end."""
 
 
 class Told(msgspec.Struct, array_like=True):
@@ -24,6 +29,7 @@ class Told(msgspec.Struct, array_like=True):
     arrived_ms: int
     departed_ms: int
     retracted: bool = False
+    gist: bytes = b""  # the digest of all but how sure it is
 
 
 class Teller:
@@ -32,6 +38,7 @@ class Teller:
     def __init__(self, driver_id: str, config_hash: str) -> None:
         self.told: dict[str, Told] = {}
         self._compared: dict[str, ServiceTime] = {}  # the records that `told` was last compared with
+        self._held: set[str] = set()  # of these, those that differ from it by how sure they are
         self._driver_id = driver_id
         self._config_hash = config_hash
 
@@ -43,14 +50,16 @@ class Teller:
         """A day is let go."""
         self.told = {v: told for v, told in self.told.items() if told.day != serial}
         self._compared = {v: record for v, record in self._compared.items() if v in self.told}
+        self._held &= self._compared.keys()
 
     def tell(self, day: Day, report: Report, decided_ms: int) -> list[Output]:
         """Records that are new or changed, retractions of those that are no more, and events."""
         outputs: list[Output] = []
-        for record in report.records:
-            if self._compared.get(record.visit_id) is not record:
-                self._revise(day, record, outputs)
-                self._compared[record.visit_id] = record
+        for n, record in enumerate(report.records):
+            visit_id, for_good = record.visit_id, day.finished or n < report.settled
+            if self._compared.get(visit_id) is not record or (for_good and visit_id in self._held):
+                self._revise(day, record, for_good, outputs)
+                self._compared[visit_id] = record
         if report.looked:
             now = {r.visit_id for r in report.records}
             day.open |= now
@@ -61,9 +70,16 @@ class Teller:
                 self._compared.pop(record.visit_id, None)
         return [*outputs, *report.events]
 
-    def _revise(self, day: Day, record: ServiceTime, outputs: list[Output]) -> None:
-        digest = blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()
+    def _revise(self, day: Day, record: ServiceTime, for_good: bool, outputs: list[Output]) -> None:
+        self._held.discard(record.visit_id)
         told = self.told.get(record.visit_id)
+        sure = float(bisect(SURE, record.confidence))
+        gist = _digest(replace(record, confidence=sure, runner_up=None))
+        if told is not None and told.gist == gist and not told.retracted and not for_good:
+            self._held.add(record.visit_id)
+            told.day = day.serial
+            return
+        digest = _digest(record)
         if told is not None and told.digest == digest and not told.retracted:
             told.day = day.serial
             return
@@ -81,6 +97,7 @@ class Teller:
             record.stop_id,
             record.arrived_ms,
             record.departed_ms,
+            gist=gist,
         )
         outputs.append(record if revision == 1 else replace(record, revision=revision, flags=flags))
 
@@ -122,3 +139,7 @@ class Teller:
             flags=(),
             config_hash=self._config_hash,
         )
+
+
+def _digest(record: ServiceTime) -> bytes:
+    return blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()

@@ -116,7 +116,7 @@ def test_a_day_ends_by_itself_when_the_next_begins():
     engine = engine_of(FENCES)
     engine.feed(batch(shift().pings))
     told = engine.feed(batch(Drawn(start_ms=START_MS + 14 * HOUR_MS).stand(120).pings))
-    assert statuses(told) == [("c6000", 1, "open_ended")]
+    assert statuses(told) == [("c900", 2, "completed"), ("c6000", 1, "open_ended")]  # surer of the first
 
 
 def test_settling_twice_tells_nothing_twice():
