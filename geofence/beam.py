@@ -48,7 +48,8 @@ RESUMED_HERE: Final = np.log((0.15, 0.08, 0.02, 0.002))
 RESUMED_MOVED: Final = np.log((0.01, 0.005, 0.001))
 RESUMED_PARTED: Final = log(0.1)  # ... where no drive was seen
 MOVED_AGAIN: Final = log(0.2)  # ... and for each time it was moved before: a queue moves on and on
-RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes
+RESUMED_DWELL: Final = -log(60.0)  # density of the length of one more part: anything up to minutes ...
+RESUMED_LONG_S: Final = 600.0  # ... longer ones are rarer
 MOVED_M: Final = 30.0  # a van moved within one service moves about so far
 ELSEWHERE: Final = -log(60.0 * 450.0)  # density of a place to stand for nobody: anywhere along the roads
 QUEUES_ON: Final = 1.6  # ... but near where it stood before in a queue, where there is no plan
@@ -328,6 +329,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
     length += TOO_SHORT if whole_s < of[G_NEEDED_S] else 0.0
     place = (real[PLACE] * before_s + of[G_PLACE] * seconds) / max(before_s + seconds, 1.0)
     more = prior + where + place - real[PLACE] + length - real[DWELL] + RESUMED_DWELL
+    more -= log(1 + (seconds / RESUMED_LONG_S) ** 2)
     return more, length, place
 
 

@@ -168,6 +168,13 @@ def test_a_change_of_place_without_a_drive_goes_on_with_the_same_visit():
         assert found == [(0, ("a",)), (1, ("a",))][: 1 + resumed]
 
 
+@pytest.mark.parametrize(("seconds", "resumed"), [(60, True), (400, True), (1000, False), (2400, False)])
+def test_a_break_after_a_short_move_is_no_part_of_the_service(seconds, resumed):
+    stands = [stand(0, 0, 150), stand(500, 400, 170), stand(522, 578, seconds, parted=True)]
+    found = served(stands, plan("a", "b", "c"), [candidate("a", 0.0), candidate("b", 500.0)])
+    assert found[1:] == [(1, ("b",)), (2, ("b",))][: 1 + resumed]
+
+
 def test_a_queue_that_moves_on_and_on_past_a_customer_serves_nobody():
     for hop_m in (14, 18):
         queue = [stand(hop_m * n - 40, 38 * n, 30) for n in range(6)]

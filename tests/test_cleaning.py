@@ -81,7 +81,7 @@ def test_even_driving_is_no_noise():
     st.lists(st.tuples(st.integers(0, 70), st.sampled_from([0, 3, 30, 400, 9000])), min_size=1, max_size=40),
     st.integers(1, 40),
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_fixes_that_are_sure_keep_their_marks_whatever_comes_later(found, at):
     t = np.cumsum([gap for gap, _ in found]).astype(float)
     x = np.array([place for _, place in found], dtype=float)

@@ -138,7 +138,6 @@ DELIVERIES = st.lists(
 @given(DELIVERIES, st.data())
 @settings(
     max_examples=6,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_redelivery_in_any_batches_ends_with_the_highest_revisions(

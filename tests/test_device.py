@@ -230,7 +230,7 @@ def drive(steps) -> Drawn:
 
 
 @given(tracks, moments, st.integers(0, 10**6), st.lists(st.integers(0, 400), max_size=8), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_visits_do_not_depend_on_when_device_events_come(steps, moments, seed, at_rows, data):
     pings = batch(drive(steps).pings)
     told_of = [e for fence, begin, length in moments for e in told(fence, begin, begin + length)]

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.clock import AGREEING, AHEAD_MS, NEVER_MS, Clock
@@ -57,7 +57,6 @@ times = st.lists(st.integers(0, 60 * 4).map(lambda quarter: quarter / 4), min_si
 
 
 @given(times, st.lists(st.integers(0, 40), max_size=6), st.randoms())
-@settings(deadline=None)
 def test_days_follow_from_the_set_of_pings_however_they_came(hours, at, random):
     kept = Rules(day_kept_s=10 * 86_400.0)
     whole, parts = Driver("d", FenceSet(), kept), Driver("d", FenceSet(), kept)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.fences import Fence
@@ -22,7 +22,6 @@ def shape_of(radii: list[float], hole: float, apart_m: float) -> shapely.MultiPo
     return shapely.union_all([cut, shapely.Polygon(star + np.array([apart_m, 0.0]))])
 
 
-@settings(deadline=None)
 @given(stars, st.floats(0.5, 3), st.floats(250, 400), metres, metres)
 def test_distances_are_those_of_shapely(radii, hole, apart_m, east, north):
     shape = shape_of(radii, hole, apart_m)

@@ -35,7 +35,7 @@ many = given(
 
 
 @many
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_estimate_lies_within_its_bounds_and_these_hold_two_fixes(every_s, phase, brake, seed):
     t, x, y = braked(every_s, phase, brake, 2.0, seed)
     best, low, high = found(t, x, y)

@@ -17,7 +17,7 @@ LATENESS_MS = 30_000
 PLACES = [0, 900, 1000, 2500, 6000]
 FENCES = (*(circle(f"c{east}", east, 10) for east in PLACES), circle("wide", 950, 0, radius_m=150))
 
-quickly = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 towns = st.sampled_from(sorted(PROFILES))
 cuts = st.lists(st.integers(0, 3000), max_size=40)
 

@@ -31,7 +31,7 @@ def matrices(engine) -> dict[str, list[list[tuple]]]:
     st.lists(st.integers(0, 2000), max_size=12),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 80)), max_size=3),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_pings_come_back_whatever_was_late_and_whenever_it_was_saved(at, late):
     pings = long_track().pings[:2000]
     held = {n for begin, length in late for n in range(begin, min(begin + length, 2000))}

@@ -56,7 +56,7 @@ def test_changing_the_future_changes_no_feature(day: int) -> None:
     delay_s=st.integers(0, 500_000),
     dropped=st.sets(st.integers(0, 1151), max_size=300),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_ends_later_leaves_every_feature_as_it_was(
     moment_ms: int, factor: float, delay_s: int, dropped: set[int]
 ) -> None:
@@ -171,7 +171,7 @@ PLANNED = st.lists(st.tuples(ORDERS, FACTS, st.none() | st.integers(0, 40_000_00
 
 
 @given(PLANNED, st.sampled_from(["north", "south", None]), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_plan_gives_the_same_features_for_training_and_serving(
     planned: list[Any], region: str | None, days: int
 ) -> None:

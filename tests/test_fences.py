@@ -250,11 +250,10 @@ class LiveFences(RuleBasedStateMachine):
 
 
 TestLiveFences = LiveFences.TestCase
-TestLiveFences.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLiveFences.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 @given(st.lists(made, max_size=12), near_lats, near_lons, st.integers(-5, 40))
-@settings(deadline=None)
 def test_loading_at_once_equals_putting_one_by_one(fences, lat, lon, ts_ms):
     one_by_one = FenceSet()
     for fence in fences:
@@ -272,7 +271,6 @@ def test_loading_at_once_equals_putting_one_by_one(fences, lat, lon, ts_ms):
     st.floats(-0.06, 0.06),
     st.floats(-0.06, 0.06),
 )
-@settings(deadline=None)
 def test_a_circle_anywhere_is_found_exactly_within_reach(lat, lon, within_m, radius_m, d_lat, d_lon):
     fence = circle(lat=lat, lon=lon, radius_m=radius_m)
     place = (max(-90.0, min(90.0, lat + d_lat)), (lon + d_lon + 180) % 360 - 180)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.events import Ping
@@ -313,7 +313,6 @@ def test_stdin_is_json_lines():
     st.integers(0, 9),
     st.sampled_from([pa.float64(), pa.float32(), pa.int32()]),
 )
-@settings(deadline=None)
 def test_numbers_of_a_column_are_its_values_and_nan_where_there_are_none(values, begin, kind):
     if kind == pa.int32():
         values = [None if v is None else int(v) % 1000 if abs(v) < 1e300 else 7 for v in values]
@@ -348,7 +347,6 @@ TIMES = [
     st.integers(0, 3),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_times_of_a_column_of_texts_are_those_of_its_values(texts, begin, missing):
     texts = [*texts, None] if missing else texts
     column = pa.array(texts, pa.string()).slice(begin)
@@ -359,7 +357,6 @@ def test_times_of_a_column_of_texts_are_those_of_its_values(texts, begin, missin
 
 
 @given(st.lists(st.sampled_from([b"ab", b"", b"cdef", b"\r"]), max_size=8), st.integers(1, 10))
-@settings(deadline=None)
 def test_blocks_hold_all_lines_in_order(tmp_path_factory, lines, size):
     path = tmp_path_factory.mktemp("b") / "f"
     path.write_bytes(b"\n".join(lines))

@@ -60,7 +60,7 @@ def test_an_absurd_visit_counts_as_a_long_one_at_most() -> None:
 
 
 @given(VISITS, STOPS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_it_agrees_with_looking_at_every_visit(
     visits: list[tuple[str, int, float]], stops: list[tuple[str, int]]
 ) -> None:
@@ -82,7 +82,7 @@ def test_it_agrees_with_looking_at_every_visit(
 
 
 @given(VISITS, VISITS, STOPS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_comes_later_changes_no_bit_of_the_past(
     visits: list[tuple[str, int, float]], more: list[tuple[str, int, float]], stops: list[tuple[str, int]]
 ) -> None:

@@ -127,7 +127,7 @@ def score(fixes, states) -> float:
 
 
 @given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 400)), min_size=2, max_size=8))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_other_states_explain_a_track_better(steps):
     fixes, t = [], 0
     for gap, east in steps:
@@ -139,7 +139,7 @@ def test_no_other_states_explain_a_track_better(steps):
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.integers(0, 200)), min_size=3, max_size=40), st.integers(1, 40)
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_final_states_stay_whatever_follows(steps, at):
     t = np.cumsum([gap for gap, _ in steps])
     fixes = list(zip(t.tolist(), [float(e) for _, e in steps], strict=True))

@@ -143,13 +143,13 @@ def test_fences_that_come_and_go_while_driving():
 
 
 @given(drawn(), cuts, st.integers(0, 9))
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_passes_of_drawn_tracks_do_not_depend_on_portions_restarts_or_order(recording, at, seed):
     assert_same_events(recording, at, seed)
 
 
 @given(st.sampled_from(["suburb", "dense", "hostile"]), cuts, st.integers(0, 9))
-@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 def test_passes_in_towns_do_not_depend_on_portions_restarts_or_order(profile, at, seed):
     assert_same_events(sorted_town(profile), at, seed)
 
@@ -198,7 +198,7 @@ def fence_of(n: int, east: float, north: float, size: float, kind: str) -> tuple
 
 
 @given(shapes, places)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_what_a_track_sweeps_over_is_what_shapely_finds(drawn_shapes, corners):
     """All fences that the line meets, and none that it clearly misses; first and last moment inside agree."""
     made = [fence_of(n, *s) for n, s in enumerate(drawn_shapes)]

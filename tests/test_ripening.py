@@ -62,7 +62,7 @@ def assert_same(recording: Recording, portions: list[PingBatch], restarts=(), ru
         [Rules(), Rules(decide_after_s=0.0), Rules(decide_after_s=900.0), Rules(tell_pass_bys=False)]
     ),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_drawn_tracks_in_any_order_and_with_restarts(recording, at, seed, rules):
     portions = cut(shuffled(recording.pings, seed, within_ms=400_000), at)
     assert_same(recording, portions, range(seed, len(portions), 4), rules)

@@ -136,14 +136,14 @@ objects = members.map(lambda m: "{" + ", ".join(f'"{k}": {v}' for k, v in m.item
 
 
 @given(st.lists(objects, min_size=1, max_size=20))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_pings_are_read_as_msgspec_reads_them(messages):
     values = messages + [PLAIN] * 50
     assert rows(decode_pings(values)) == rows(alone(values))
 
 
 @given(st.integers(0, 2**32))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_damaged_pings_are_read_as_msgspec_reads_them(seed):
     rng = random.Random(seed)
     values = []

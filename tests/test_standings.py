@@ -1,7 +1,7 @@
 """What standings say of ways through fences, and which ways are told, against the plain rules."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence import ways
@@ -32,7 +32,6 @@ def kept(stood) -> Standings:
 
 
 @given(WAYS, STOOD, STOOD)
-@settings(deadline=None)  # compiles at first
 def test_a_way_waits_for_the_standings_beside_it_and_speaking_ones_silence_it(through, stood, more):
     standings = kept(stood)
     standings.forget_before(min(entered for _, (entered, _) in through) - APART_MS)
@@ -50,7 +49,6 @@ def test_the_first_standings_are_forgotten_as_far_as_they_ended_before(stood, ts
 
 
 @given(WAYS, STOOD, TIMES, TIMES, st.integers(0, 9))
-@settings(deadline=None)
 def test_ways_are_joined_wait_or_are_told_as_the_plain_rules_say(through, stood, until, after, cut):
     """A fence a customer; some are noted before, and have waited for the others."""
     noted = sorted(through, key=lambda w: w[1])

@@ -50,7 +50,7 @@ def test_a_longer_way_takes_longer(a, b, mps):
 
 
 @given(st.sampled_from([1.0, 5.0, 15.0]), st.integers(60, 900), st.integers(0, 5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_stand_is_found_whatever_its_length_and_the_spacing(every_s, length, seed):
     track = Drawn(every_s=every_s, noise_m=2.0, seed=seed).stand(30).drive(2000)
     begin = track.now_s
@@ -138,7 +138,7 @@ def test_positions_that_wander_off_for_good_are_no_move_where_no_speed_is_report
 
 
 @given(st.integers(0, 10**6), st.integers(1, 150))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, begin):
     r = np.random.default_rng(seed)
     n = 150

@@ -96,7 +96,7 @@ def decoded(track: Track, ends) -> list[Decoded]:
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 250), max_size=60))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_what_is_final_after_any_steps_is_what_decoding_at_once_gives(seed, ends):
     track = wild(seed)
     n = len(track)
@@ -107,7 +107,7 @@ def test_what_is_final_after_any_steps_is_what_decoding_at_once_gives(seed, ends
 
 
 @given(st.integers(0, 10**6), st.integers(10, 200))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_forgetting_final_fixes_changes_nothing_later(seed, cut):
     track = wild(seed)
     whole, short = Decoded(), Decoded()
