@@ -95,7 +95,8 @@ def kafka(run: Run) -> None:
             pings = topics.name("gps-pings")
             found = {"bare aiokafka consumer": bare.wall, "this project's worker": worker.wall}
             by_cpu = {"bare aiokafka consumer": bare.cpu, "this project's worker": worker.cpu}
-            both = _on_both_cores(bootstrap, files)
+            longer = run.pings(400, run.size(600_000), days=4)  # both take a while to share the partitions
+            both = _on_both_cores(bootstrap, files | {"pings": longer.pings})
             found["this project's worker, --concurrency 2"] = both.wall
             by_cpu["this project's worker, --concurrency 2"] = both.cpu
             found["Faust agent with a table"] = _peer("faust_table", bootstrap, pings, run.size(30_000))

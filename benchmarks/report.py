@@ -29,7 +29,8 @@ HEAD: Final = """# Performance
 
 Measured by `make bench ARGS="--write docs"` in one run, on {cores} cores. Compare ratios: other work on the
 machine moves all figures, so rates are also given by processor time. Every piece can be run alone (`--only
-kafka`, `replay`, `offline`, `growth`), faster with `--small`.
+kafka`, `replay`, `offline`, `growth`), faster with `--small`. Machines differ in ratios too: on those of two
+cores that were tried, the worker's was 21 to 27 % of the bare consumer's.
 
 """
 
@@ -37,6 +38,8 @@ kafka`, `replay`, `offline`, `growth`), faster with `--small`.
 def write(figures: Mapping[str, Any], directory: Path | None) -> str:
     """The report as Markdown, also put into a directory with its plots, if one is given."""
     text = HEAD.format(cores=os.cpu_count())
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
     for name in TITLES:
         if name in figures:
             text += _rates(name, figures[name])

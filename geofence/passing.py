@@ -15,7 +15,7 @@ from geofence.sweep import cells_along
 from geofence.track import Decoded
 from geofence.ways import ENTERED_MS, WAY_COLUMNS, Ints, settled, ways_through
 
-BLOCK_MS: Final = 300_000  # passes are told by blocks of so much of the driver's time, which saves work
+BLOCK_MS: Final = 900_000  # passes are told by blocks of so much of the driver's time, which saves work
 NO_WAYS: Final = np.empty((0, WAY_COLUMNS), np.int64)
 
 
@@ -66,8 +66,10 @@ class Passes:
         begin_ms, end_ms = standstill.arrived_ms, standstill.departed_ms
         inside = (near.at[:, 3] <= 0).tolist()
         self._stood.add(
-            standing(fence.customer_id, begin_ms, end_ms, within)
-            for fence, within in zip(near.fences, inside, strict=True)
+            [
+                standing(fence.customer_id, begin_ms, end_ms, within)
+                for fence, within in zip(near.fences, inside, strict=True)
+            ]
         )
 
     def serve(self, records: Sequence[ServiceTime], settled: int) -> None:

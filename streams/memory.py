@@ -3,11 +3,11 @@
 import gc
 from typing import Final
 
-YOUNG: Final = 100_000
+YOUNG: Final = 500_000
 OLDER: Final = (100, 20)
 """Objects made before the young are looked through; how often that before older ones are. With Python's own
 figures it looks through every driver's state again and again: most of a restore, and a fifth of all work. A
-look through the young stops everything for some 10 ms."""
+look through the young stops everything for some 50 ms, about once a minute where nothing is behind."""
 
 YOUNG_OFFLINE: Final = 1_000_000
 """The same where nobody waits meanwhile."""
