@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.beam import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, UNPLANNED, Stand, empty_beam
 from geofence.evidence import Candidate, Nearby, idle_dwell
 from geofence.groups import NEAREST, Target
+from geofence.hypotheses import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
 from geofence.known import Known
+from geofence.onward import UNPLANNED
 from geofence.plan import Plan
 from geofence.standstills import Standstill
 from geofence.stepping import Used, believed, extended

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence.beam import (
+from geofence.compiling import lean
+from geofence.evidence import parked
+from geofence.hypotheses import (
     FIRST_X,
     G_ID,
     G_NEED,
@@ -36,11 +38,8 @@ from geofence.beam import (
     Beam,
     Groups,
     Stand,
-    all_orders,
-    share_chance,
 )
-from geofence.compiling import lean
-from geofence.evidence import parked
+from geofence.onward import all_orders, share_chance
 from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
 from geofence.walk import MOMENTS, Walk, by_need, looks_of, one_by_one, sum_up, van_at_moments, weigh_door

@@ -7,10 +7,10 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import beam as _beam
-from geofence import dwell, evidence, groups, order, walk
-from geofence.beam import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
+from geofence import dwell, evidence, groups, hypotheses, onward, order, walk
 from geofence.compiling import kernel, lean
 from geofence.groups import Table
+from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
 from geofence.order import Bits
 from geofence.walk import Walk
 
@@ -21,7 +21,7 @@ _grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy
 
 
 class Used(NamedTuple):
-    """The groups that any hypothesis holds to have been served, as in `beam.Groups`.
+    """The groups that any hypothesis holds to have been served, as in `hypotheses.Groups`.
 
     `changes` (groups, most members - 1, 3) from each member to the next: see `walk.one_by_one`.
     """
@@ -92,7 +92,7 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
     return count
 
 
-@kernel(_beam, dwell, evidence, groups, order, walk)
+@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, walk)
 def extended(
     beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
 ) -> Any:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from geofence.assignment import WINDOW, Assigner, Decision
-from geofence.beam import G_ID
 from geofence.creeping import Creeping
 from geofence.evidence import Candidate, Nearby
 from geofence.groups import Near, grouped
+from geofence.hypotheses import G_ID
 from geofence.plan import Plan
 from geofence.routes import Order, Route, Stop
 from geofence.standstills import Standstill
