@@ -29,8 +29,7 @@ HEAD: Final = """# Performance
 
 Measured by `make bench ARGS="--write docs"` in one run, on {cores} cores. Compare ratios: other work on the
 machine moves all figures, so rates are also given by processor time. Every piece can be run alone (`--only
-kafka`, `replay`, `offline`, `growth`), faster with `--small`. Machines differ in ratios too: on those of two
-cores that were tried, the worker's was 21 to 27 % of the bare consumer's.
+kafka`, `replay`, `offline`, `growth`), faster with `--small`. Machines differ in ratios too.
 
 """
 

@@ -158,6 +158,7 @@ class Assigner:
 
     def _stand(self, standstill: Standstill, near: int, moves: int) -> Stand:
         seconds = (standstill.departed_ms - standstill.arrived_ms) / 1000
+        moved_on = max(moves - 1, 0)
         return Stand(
             standstill.arrived_ms,
             standstill.departed_ms,
@@ -168,9 +169,8 @@ class Assigner:
             standstill.open_ended,
             idle_dwell(round(seconds, 1), standstill.open_ended),
             len(self.plan.stops),
-            (UNPLANNED - log(max(near, 1)) if self.plan else 0.0)
-            + min(max(moves - 1, 0), MOVES_MOST) * MOVED_ON,
-            moves,
+            (UNPLANNED - log(max(near, 1)) if self.plan else 0.0) + min(moved_on, MOVES_MOST) * MOVED_ON,
+            moved_on,
         )
 
     def _make_room(self, customers: int) -> None:

@@ -67,13 +67,7 @@ from geofence.onward import (
     seen_before,
     sums,
 )
-from geofence.order import (
-    Bits,
-    jumped,
-    order_prior,
-    put,
-    strays_now,
-)
+from geofence.order import Bits, jumped, order_prior, put, strays_now
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -66,7 +66,7 @@ class Stand(NamedTuple):
     idle: float  # log likelihood of its length when it serves nobody
     planned: int  # how many stops
     unnamed: float  # log chance of each customer near that no route names, by what holds for all hypotheses
-    moves: int  # in a row that led here: see `creeping`
+    moved_on: int  # how many moves of a queue led here, but the first: see `creeping`
 
 
 def empty_beam(planned: int, slots: int, candidates: int) -> Beam:

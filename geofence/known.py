@@ -52,8 +52,7 @@ class Known:
         number = self._fences.setdefault((fence.customer_id, fence.fence_id), len(self._fences))
         row, begin = len(self._row_of), self._stop_count
         planned = self._plan.of_customer.get(fence.customer_id, ())
-        if row == len(self.table.whole) or begin + len(planned) > len(self.table.stops):
-            self._make_room(row, begin + len(planned))
+        self._make_room(row, begin + len(planned))
         whole, needed_s, stops, needs = self.table
         for at, stop in enumerate(planned, begin):
             stops[at], needs[at] = stop.number, self._need_of[stop.number] + _climb(fence.facts)

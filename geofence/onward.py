@@ -109,7 +109,7 @@ def find_ways(ways: Ways, beam: Beam, groups: Groups, orders: Floats, stand: Sta
         real, whole = beam.real[h], beam.whole[h]
         idle = real[SCORE] + stand.idle + ELSEWHERE
         idle += NOBODY if stand.planned else idle_prior(whole[IDLE], whole[UNNAMED])
-        if stand.moves > 1 and not stand.planned and slot > 0 and beam.past[h, slot - 1, 0] < 0:
+        if stand.moved_on and not stand.planned and slot > 0 and beam.past[h, slot - 1, 0] < 0:
             idle += QUEUES_ON
         count = _put_way(ways, count, h, -1, HOW_NOBODY, idle, 0.0, 0.0)
         services, total, squares = sums(real, whole)
@@ -233,7 +233,7 @@ def _resumed(real: Floats, whole: Ints, groups: Groups, g: int, stand: Stand, se
         return -np.inf, 0.0, 0.0
     prior = RESUMED_PARTED if stand.parted and not here and at == 0 else priors[at]
     if not here:
-        prior += (max(stand.moves - 1, 0) if stand.parted else whole[MOVES]) * MOVED_AGAIN
+        prior += (stand.moved_on if stand.parted else whole[MOVES]) * MOVED_AGAIN
     where = -log(pi * SAME_PLACE_M**2) if here else -apart2 / MOVED_M**2 - log(pi * MOVED_M**2)
     whole_s, before_s = (stand.departed_ms - whole[SINCE]) / 1000, (whole[UNTIL] - whole[SINCE]) / 1000
     of = groups.real[g]
