@@ -39,13 +39,17 @@ class Change(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Whom one standstill served; `resumes`: it goes on with the visit before."""
+    """Whom one standstill served; `resumes`: it goes on with the visit before.
+
+    `rests`: how many were served before a break was taken there, -1 without one.
+    """
 
     number: int  # of the standstill
     targets: tuple[Target, ...]
     resumes: bool
-    changes: tuple[Change, ...]  # from each target to the next
+    changes: tuple[Change, ...]  # from each part, one a target or the break, to the next
     length_ms: int
+    rests: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,9 @@ def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | 
         planned = plan.stops[number] if number >= 0 else None
         targets.append(Target(fence.customer_id, fence.fence_id, planned))
     changes: tuple[Change, ...] = ()
-    if size > 1:
-        since_ms = np.rint(standing.length_ms * used.changes[row, : size - 1]).astype(np.int64)
+    rests = int(used.rests[row])
+    parts = size if rests < 0 else size + 1
+    if parts > 1:
+        since_ms = np.rint(standing.length_ms * used.changes[row, : parts - 1]).astype(np.int64)
         changes = tuple(map(Change._make, (standing.begin_ms + since_ms).tolist()))
-    return Decision(standing.number, tuple(targets), resumes > 0, changes, standing.length_ms)
+    return Decision(standing.number, tuple(targets), resumes > 0, changes, standing.length_ms, rests)

@@ -18,6 +18,7 @@ from geofence.hypotheses import (
     DWELL,
     G_ID,
     G_NEED,
+    G_SERVED,
     G_SIZE,
     G_START,
     GROUP_ID,
@@ -192,7 +193,7 @@ def _write(
             put(kept.seen[row], groups.members[m, M_CUSTOMER])
     if how == HOW_VISIT:
         real[SERVICES], real[TOTAL], real[SQUARES] = sums(beam.real[h], beam.whole[h])
-        real[NEED] = groups.real[g, G_NEED]
+        real[NEED] = groups.real[g, G_NEED] / groups.real[g, G_SERVED]
         real[DOOR_X], real[DOOR_Y] = groups.real[g, LAST_X], groups.real[g, LAST_Y]
 
 

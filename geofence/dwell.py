@@ -5,7 +5,7 @@ normal, with an unknown mean and spread: a normal-gamma prior, so that the next 
 (Murphy 2007, "Conjugate Bayesian analysis of the Gaussian distribution", section 4).
 """
 
-from math import erfc, lgamma, log, pi, sqrt
+from math import erfc, exp, lgamma, log, pi, sqrt
 from typing import Any, Final
 
 from numba import njit
@@ -52,6 +52,13 @@ def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: 
     if censored:
         return log(max(_beyond(z, freedom), 1e-9))
     return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
+
+
+@njit(cache=True)
+def usual_length(of: Any) -> float:
+    """Median length in seconds of a service of average need."""
+    seconds: float = exp(PRIOR_MEAN + of[1])
+    return seconds
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence.compiling import lean
+from geofence.dwell import dwell_score, habit, usual_length
 from geofence.evidence import parked
 from geofence.hypotheses import (
     FIRST_X,
@@ -18,6 +19,8 @@ from geofence.hypotheses import (
     G_NEED,
     G_NEEDED_S,
     G_PLACE,
+    G_REST,
+    G_SERVED,
     G_SHARED,
     G_SIZE,
     G_START,
@@ -39,10 +42,21 @@ from geofence.hypotheses import (
     Groups,
     Stand,
 )
-from geofence.onward import all_orders, share_chance
+from geofence.onward import all_orders, share_chance, sums
 from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
-from geofence.walk import MOMENTS, Walk, by_need, looks_of, one_by_one, sum_up, van_at_moments, weigh_door
+from geofence.resting import may_rest, with_rest
+from geofence.walk import (
+    LENGTH_LOG_SD,
+    MOMENTS,
+    Walk,
+    by_need,
+    looks_of,
+    one_by_one,
+    sum_up,
+    van_at_moments,
+    weigh_door,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -230,33 +244,44 @@ def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
 
 
 @njit(cache=True)
-def weigh(groups: Groups, needs: Floats, near: Near, walk: Walk, mean_need: float) -> Any:
-    """Fill in the groups' numbers; returns the changes within each (see `one_by_one`)."""
+def weigh(
+    groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand, mean_need: float, beam: Beam
+) -> Any:
+    """Fill in the groups' numbers; returns the changes within each (see `one_by_one`), and the breaks.
+
+    That is how many customers each served before a break, -1 where none was taken (see `with_rest`).
+    """
     places = np.empty(len(near.real))
     for n in range(len(near.real)):
         at = near.real[n]
         places[n] = parked(walk.park[0], walk.park[1], walk.noise_m, at[X], at[Y], at[SPREAD_M])
-    splits, changes = _splits(groups, needs, near, walk)
+    needs = needs / mean_need
+    splits, changes, rests = _splits(groups, needs, near, walk, stand, beam)
     for g in range(len(groups.whole)):
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         of, real = groups.members[begin : begin + size], groups.real[g]
         real[G_PLACE] = np.max(places[of[:, M_CANDIDATE]]) + splits[g]
-        real[G_NEED] = np.sum(needs[begin : begin + size]) / mean_need
+        real[G_NEED] = np.sum(needs[begin : begin + size])
         real[G_NEEDED_S], real[G_SHARED] = 0.0, _together(near, of, walk)
         for m in range(size):
             at = near.real[of[m, M_CANDIDATE]]
             real[G_NEEDED_S] = max(real[G_NEEDED_S], at[NEEDED_S])
         first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
         real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
-    return changes
+    return changes, rests
 
 
 @njit(cache=True)
-def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
-    """How well the walk fits each group, and the changes from each member to the next."""
+def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand, beam: Beam) -> Any:
+    """How well the walk fits each group, the changes from each member to the next, and the breaks."""
     n, whole = len(near.real), groups.whole
-    scores, changes = np.zeros(len(whole)), np.zeros((len(whole), GROUP - 1, 3))
-    seen = len(walk.t) > 0
+    scores, changes = np.zeros(len(whole)), np.zeros((len(whole), GROUP, 3))
+    rests = np.full(len(whole), -1)
+    groups.real[:, G_REST], groups.real[:, G_SERVED] = -np.inf, 1.0
+    seen, seconds = len(walk.t) > 0, walk.end_s - walk.begin_s
+    long = may_rest(walk, stand)
+    services, total, squares = sums(beam.real[0], beam.whole[0])
+    of_driver = habit(services, total, squares)
     gains, alone = np.empty((n, MOMENTS)), np.zeros(n)
     weight = van = alone
     if seen:
@@ -264,7 +289,7 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
         for k in range(n):
             at = near.real[k]
             alone[k] = weigh_door(walk, looks, at[X], at[Y], at[SPREAD_M], of_fixes, gains[k])
-        if len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1:
+        if long or (len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1):
             weight, van = np.empty(MOMENTS), van_at_moments(walk, looks)
             sum_up(looks, looks.weights, weight)
     for g in range(len(whole)):
@@ -272,11 +297,22 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk) -> Any:
         of, need = groups.members[begin : begin + size, M_CANDIDATE], needs[begin : begin + size]
         if size == 1:
             scores[g] = alone[of[0]]
-        elif seen and walk.end_s - walk.begin_s >= size:
-            scores[g] = one_by_one(gains[of], weight, van, need / np.sum(need), changes[g])
+        elif seen and seconds >= size:
+            spread = np.full(size, LENGTH_LOG_SD)
+            scores[g], _ = one_by_one(gains[of], weight, van, need / np.sum(need), spread, changes[g])
         else:
             by_need(need / np.sum(need), changes[g])
-    return scores, changes
+        if long:
+            usual_s, best = need * usual_length(of_driver), np.empty((GROUP, 3))
+            rest, after = with_rest(gains[of], weight, van, usual_s, seconds, best)
+            groups.real[g, G_REST] = rest - scores[g]
+            plain = dwell_score(of_driver, seconds, np.sum(need), size, False)
+            if groups.real[g, G_REST] > plain:
+                changes[g], rests[g] = best, after
+                begins = best[after - 1, 0] if after > 0 else 0.0
+                ends = best[after, 0] if after < size else 1.0
+                groups.real[g, G_SERVED] = max(1.0 - (ends - begins), 1e-3)
+    return scores, changes, rests
 
 
 @lean()

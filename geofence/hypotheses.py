@@ -18,9 +18,10 @@ REAL_COLUMNS: Final = 12
 # end, how many customers, group (-1: none yet), how often the van was moved within it; how many planned stops
 # are unserved, how many customers were served that no route names, how many standstills served nobody
 LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES, UNSERVED, UNNAMED, IDLE = range(10)
-# columns of Groups.real
-G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
-GROUP_COLUMNS: Final = 8
+# columns of Groups.real; G_REST: log likelihood of the standing's length with a break in it (-inf: too short
+# for one), G_SERVED: the share of its time that was service
+G_PLACE, G_NEED, G_NEEDED_S, G_SHARED, FIRST_X, FIRST_Y, LAST_X, LAST_Y, G_REST, G_SERVED = range(10)
+GROUP_COLUMNS: Final = 10
 # columns of Groups.whole and Groups.members
 G_ID, G_SIZE, G_START = range(3)
 M_NUMBER, M_CUSTOMER, M_CANDIDATE, M_STOPS, M_STOPS_END = range(5)

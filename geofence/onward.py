@@ -19,6 +19,7 @@ from geofence.hypotheses import (
     G_NEED,
     G_NEEDED_S,
     G_PLACE,
+    G_REST,
     G_SHARED,
     G_SIZE,
     G_START,
@@ -124,6 +125,8 @@ def find_ways(ways: Ways, beam: Beam, groups: Groups, orders: Floats, stand: Sta
             prior += of[G_SHARED] + log(chance if unmoved else 1 - chance)
             length = dwell_score(of_driver, seconds, of[G_NEED], groups.whole[g, G_SIZE], stand.censored)
             length += TOO_SHORT if seconds < of[G_NEEDED_S] else 0.0
+            if stand.planned and of[G_REST] > -np.inf:
+                length = np.logaddexp(length, of[G_REST])
             new = real[SCORE] + prior + of[G_PLACE] + length
             if new > idle - TOO_UNLIKELY:
                 count = _put_way(ways, count, h, g, HOW_VISIT, new, length, of[G_PLACE])

@@ -1,11 +1,11 @@
 """How a visit's records and events are written, from its stays and what is believed of it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from geofence.assignment import Belief, Change
+from geofence.assignment import Belief
 from geofence.events import FenceEvent, FenceEventType, RunnerUp, ServiceTime, VisitStatus
 from geofence.evidence import Candidate
 from geofence.groups import Target
@@ -75,9 +75,7 @@ class Writer:
         target = visit.targets[n]
         first, last = stays[0].standstill, stays[-1].standstill
         entered, exited = stays[0].crossed_at(target)[0], stays[-1].crossed_at(target)[1]
-        begin_ms, end_ms, arrived, departed = _own_part(
-            self._start_ms(first, entered), first, last, visit.changes, n
-        )
+        part = _own_part(self._start_ms(first, entered), first, last, visit, n)
         accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
         return ServiceTime(
             visit_id=ids[n],
@@ -88,14 +86,14 @@ class Writer:
             fence_id=target.fence_id,
             route_id=target.planned.route_id if target.planned else None,
             stop_id=target.planned.stop.stop_id if target.planned else None,
-            arrived_ms=first.arrived_ms,
-            departed_ms=last.departed_ms,
-            service_time_s=round((end_ms - begin_ms) / 1000, 3),
+            arrived_ms=part.arrived_ms,
+            departed_ms=part.departed_ms,
+            service_time_s=round((part.ends_ms - part.begins_ms) / 1000, 3),
             entered_ms=entered,
             exited_ms=exited,
             parking_search_s=round(first.search_ms / 1000, 3),
-            arrived_between_ms=arrived,
-            departed_between_ms=departed,
+            arrived_between_ms=part.arrived_between_ms,
+            departed_between_ms=part.departed_between_ms,
             confidence=belief.of(target.customer_id),
             runner_up=_runner_up(belief, visit),
             shared_with=tuple(i for i in ids if i != ids[n]),
@@ -103,7 +101,7 @@ class Writer:
             pings=sum(s.standstill.pings for s in stays),
             max_gap_s=round(max(s.standstill.max_gap_s for s in stays), 3),
             median_accuracy_m=accuracies[len(accuracies) // 2] if accuracies else None,
-            flags=self._flags(stays, target, furthest),
+            flags=self._flags(visit, stays, target, furthest),
             config_hash=self._config_hash,
         )
 
@@ -116,7 +114,7 @@ class Writer:
             case _:
                 return first.arrived_ms
 
-    def _flags(self, stays: Sequence[Stay], target: Target, furthest: int) -> tuple[str, ...]:
+    def _flags(self, visit: Visit, stays: Sequence[Stay], target: Target, furthest: int) -> tuple[str, ...]:
         flags = []
         if any(s.standstill.max_gap_s > GAP_BRIDGED_S and not s.by_device for s in stays):
             flags.append("gap_bridged")
@@ -124,6 +122,8 @@ class Writer:
             flags.append("device_events")
         if len(stays) > 1:
             flags.append("merged")
+        if visit.rests >= 0:
+            flags.append("break")
         if self._planned and target.planned is None:
             flags.append("off_route")
         if target.planned is not None and target.planned.number < furthest:
@@ -137,23 +137,40 @@ def needed_dwell_s(candidate: Candidate | None, rules: Rules) -> float:
     return rules.dwell_s if own is None else own
 
 
-def _own_part(
-    start_ms: int, first: Standstill, last: Standstill, changes: Sequence[Change], n: int
-) -> tuple[int, int, tuple[int, int], tuple[int, int]]:
-    """Begin and end of the service of the nth of several customers served one after another.
+class _Part(NamedTuple):
+    """What of a standing is one customer's: the vehicle's arrival and departure, and the service itself."""
 
-    And the bounds of arrival and departure: the vehicle stands for all of them; the bounds also hold the
-    moments of change.
+    arrived_ms: int
+    departed_ms: int
+    arrived_between_ms: tuple[int, int]
+    departed_between_ms: tuple[int, int]
+    begins_ms: int
+    ends_ms: int
+
+
+def _own_part(start_ms: int, first: Standstill, last: Standstill, visit: Visit, n: int) -> _Part:
+    """That of the nth of the customers served one after another.
+
+    The vehicle stands for all of them, up to a break or from its end on; the bounds also hold the moments of
+    change.
     """
-    begin_ms, end_ms = start_ms, last.departed_ms
+    arrived_ms, departed_ms = first.arrived_ms, last.departed_ms
     arrived, departed = first.arrived_between_ms, last.departed_between_ms
-    if n > 0 and changes:
-        begin_ms = changes[n - 1].at_ms
-        arrived = arrived[0], max(arrived[1], changes[n - 1].high_ms)
-    if n < len(changes):
-        end_ms = changes[n].at_ms
-        departed = min(departed[0], changes[n].low_ms), departed[1]
-    return begin_ms, end_ms, arrived, departed
+    begins_ms, ends_ms, changes, rests = start_ms, departed_ms, visit.changes, visit.rests
+    at = n if rests < 0 or n < rests else n + 1  # the part of the standing
+    if at > 0 and changes:
+        begins_ms = changes[at - 1].at_ms
+        arrived = arrived[0], max(arrived[1], changes[at - 1].high_ms)
+    if at < len(changes):
+        ends_ms = changes[at].at_ms
+        departed = min(departed[0], changes[at].low_ms), departed[1]
+    if at > n:
+        arrived_ms = changes[rests].at_ms
+        arrived = max(arrived[0], changes[rests].low_ms), arrived[1]
+    elif rests >= 0:
+        departed_ms = changes[rests - 1].at_ms
+        departed = departed[0], min(departed[1], changes[rests - 1].high_ms)
+    return _Part(arrived_ms, departed_ms, arrived, departed, begins_ms, ends_ms)
 
 
 def _share_method(visit: Visit, stays: Sequence[Stay]) -> str | None:

@@ -49,7 +49,7 @@ class Stay:
 class Visit:
     """One service at a set of customers, over one or more standstills given by number."""
 
-    __slots__ = ("changes", "customers", "decisions", "longest", "parts", "targets")
+    __slots__ = ("changes", "customers", "decisions", "longest", "parts", "rests", "targets")
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         longest = max(decisions, key=_length) if len(decisions) > 1 else decisions[0]
@@ -58,7 +58,8 @@ class Visit:
         self.targets = decisions[0].targets
         self.customers = frozenset([t.customer_id for t in self.targets])
         self.longest = longest.number
-        self.changes: tuple[Change, ...] = longest.changes  # from each target to the next
+        self.changes: tuple[Change, ...] = longest.changes  # from each part to the next
+        self.rests = longest.rests  # how many were served before a break, -1 without one
 
 
 def group(decisions: Iterable[Decision]) -> list[list[Decision]]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import beam as _beam
-from geofence import dwell, evidence, groups, hypotheses, onward, order, walk
+from geofence import dwell, evidence, groups, hypotheses, onward, order, resting, walk
 from geofence.compiling import kernel, lean
 from geofence.groups import Table
 from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
@@ -23,16 +23,18 @@ _grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy
 class Used(NamedTuple):
     """The groups that any hypothesis holds to have been served, as in `hypotheses.Groups`.
 
-    `changes` (groups, most members - 1, 3) from each member to the next: see `walk.one_by_one`.
+    `changes` (groups, most members, 3) from each part to the next: see `walk.one_by_one`. `rests`: how many
+    customers were served before a break, which is a part too; -1 without one: see `resting.with_rest`.
     """
 
     whole: Ints
     members: Ints
     changes: Floats
+    rests: Ints
 
 
 @njit(cache=True)
-def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
+def _used(beam: Beam, found: Any, changes: Floats, rests: Ints, slot: int) -> Used:
     """The groups that are left in a slot."""
     kept, rows = np.empty(len(found.whole), np.int64), np.empty(len(found.members), np.int64)
     count = n_rows = 0
@@ -48,7 +50,7 @@ def _used(beam: Beam, found: Any, changes: Floats, slot: int) -> Used:
     for g in range(count):
         whole[g, G_START] = start
         start += whole[g, G_SIZE]
-    return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]])
+    return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]], rests[kept[:count]])
 
 
 @njit(cache=True)
@@ -92,7 +94,7 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
     return count
 
 
-@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, walk)
+@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, resting, walk)
 def extended(
     beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
 ) -> Any:
@@ -106,9 +108,9 @@ def extended(
     """
     near, numbers = _likeliest(beam, table, rows, at, stand)
     found, orders, needs = _worthy(beam, near, walk, stand)
-    changes = _weigh(found, needs, near, walk, mean_need)
+    changes, rests = _weigh(found, needs, near, walk, stand, mean_need, beam)
     grown = _grow(beam, found, orders, stand, slot)
-    used = _used(grown, found, changes, slot)
+    used = _used(grown, found, changes, rests, slot)
     if slot < grown.past.shape[1] - 1:
         return grown, used, np.empty(0, np.uint8), -1, 0, numbers
     chances, (gid, resumes) = believed(grown.real, grown.belief[:, :1].copy())[0], grown.past[0, 0]

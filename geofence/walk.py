@@ -5,7 +5,7 @@ after the other: the moments of change follow from how long the orders should ta
 to the fixes, and from when the driver was back at the van.
 """
 
-from math import exp, log, sqrt
+from math import exp, log, pi, sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -202,22 +202,35 @@ def _at_van(walk: Walk, weights: Floats) -> Floats:
 
 
 @lean()
-def _length_chances(share: float, chances: Floats) -> None:
-    """Density of each length, in steps between moments, of a service that should take that share of all."""
+def _length_chances(share: float, log_sd: float, chances: Floats) -> None:
+    """Density of each length, in steps between moments, of what usually takes that share of all.
+
+    But for a factor, see `log_factor`.
+    """
     usual = log(share * (MOMENTS - 1))
     for steps in range(1, MOMENTS):
         z = LOG_STEPS[steps] - usual
-        chances[steps] = exp(-0.5 * (z / LENGTH_LOG_SD) ** 2 - z)
+        chances[steps] = exp(-0.5 * (z / log_sd) ** 2 - z)
 
 
 @njit(cache=True)
-def one_by_one(gains: Floats, weight: Floats, van: Floats, share: Floats, changes: Floats) -> float:
+def log_factor(share: float, log_sd: float) -> float:
+    """The log of what these densities are to be multiplied by."""
+    return -log(share * (MOMENTS - 1) * log_sd * sqrt(2 * pi))
+
+
+@njit(cache=True)
+def one_by_one(
+    gains: Floats, weight: Floats, van: Floats, share: Floats, log_sd: Floats, changes: Floats
+) -> Any:
     """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 
+    And the log density of all lengths, but for the factors of each.
+
     `gains` (a row each) and `weight` are sums up to each moment, `van` the chance of being at
-    the van there, `share` the parts of the time that the services should take. A change is likely where the
-    driver was at the van. Sums over all moments of change. Fills in `changes`: when one customer's part ends
-    and the next begins, the estimate and its bounds, as fractions of the time.
+    the van there, `share` the parts of the time that the services usually take, `log_sd` how that varies.
+    A change is likely where the driver was at the van. Sums over all moments of change. Fills in `changes`:
+    when one customer's part ends and the next begins, the estimate and its bounds, as fractions of the time.
     """
     members, last = len(gains), MOMENTS - 1
     back = (ON_THE_WAY + (1 - ON_THE_WAY) * van) / (ON_THE_WAY + (1 - ON_THE_WAY) * np.mean(van))
@@ -226,7 +239,7 @@ def one_by_one(gains: Floats, weight: Floats, van: Floats, share: Floats, change
     ahead, usual = np.zeros((members + 1, MOMENTS)), np.zeros((members + 1, MOMENTS))
     ahead[0, 0] = usual[0, 0] = 1.0  # the first part begins at the first moment
     for m in range(members):
-        _length_chances(share[m], length)
+        _length_chances(share[m], log_sd[m], length)
         for k in range(last, MOMENTS) if m == members - 1 else range(1, last):
             for j in range(k if m > 0 else 1):
                 w = weight[k] - weight[j]
@@ -243,4 +256,5 @@ def one_by_one(gains: Floats, weight: Floats, van: Floats, share: Floats, change
                 before[j] += part[m, j, k] * behind[k]
         behind = before
         changes[m - 1] = _change(ahead[m] * behind)
-    return log(max(ahead[members, last], TINY)) - log(max(usual[members, last], TINY))
+    lengths = log(max(usual[members, last], TINY))
+    return log(max(ahead[members, last], TINY)) - lengths, lengths
