@@ -7,9 +7,8 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from math import log
 from typing import Final, NamedTuple
 
@@ -63,6 +62,10 @@ class Belief:
         return next((p for c, p in self.shares if c == customer_id), 0.0)
 
 
+def _likeliest(share: tuple[str, float]) -> tuple[float, str]:
+    return -share[1], share[0]
+
+
 NO_GROUP: Final = (-1, 0)
 
 
@@ -81,9 +84,11 @@ class _Open:
 
     def belief(self) -> Belief:
         """What the chances say."""
-        customers = [c.fence.customer_id for c in self.found]
-        shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
-        return Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+        chances = zip(self.found, self.hundredths, strict=False)
+        shares = [(c.fence.customer_id, n / 100) for c, n in chances if n]
+        if len(shares) > 1:
+            shares.sort(key=_likeliest)
+        return Belief(tuple(shares))
 
 
 class Assigner:
@@ -95,7 +100,8 @@ class Assigner:
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
         self._open: list[_Open] = []
         self._settled: list[Decision] = []
-        self._beliefs: dict[int, Belief] = {}
+        self._beliefs: dict[int, Belief] = {}  # those asked for, by number
+        self._hundredths = b""  # how likely each candidate of each open standstill was served
         self._weighed = True  # these are what the beam says
         self.final_before = 0
         """Decisions of standstills below this index never change."""
@@ -145,16 +151,15 @@ class Assigner:
                 found.append(standing.decision)
         return found
 
-    def beliefs(self) -> Mapping[int, Belief]:
-        """Whom each standstill served, as likely as is known so far; the very same while that stays."""
-        if not self._weighed:
-            hundredths = believed(self._beam.real, self._beam.belief).tobytes()
-            for begin, standing in zip(count(0, NEAREST), self._open, strict=False):
-                own = hundredths[begin : begin + NEAREST]
-                if standing.hundredths != own:
-                    self._believe(standing, own)
-            self._weighed = True
-        return self._beliefs
+    def belief(self, number: int) -> Belief:
+        """Whom that standstill served, as likely as is known so far; the very same while that stays."""
+        slot = bisect_left(self._open, number, key=_number)
+        if slot < len(self._open) and self._open[slot].number == number:
+            if not self._weighed:
+                self._hundredths = believed(self._beam.real, self._beam.belief).tobytes()
+                self._weighed = True
+            self._believe(self._open[slot], self._hundredths[NEAREST * slot : NEAREST * (slot + 1)])
+        return self._beliefs[number]
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
@@ -191,8 +196,9 @@ class Assigner:
         standing.decision = _decision(standing, choice, self.plan)
 
     def _believe(self, standing: _Open, hundredths: bytes) -> None:
-        standing.hundredths = hundredths
-        self._beliefs[standing.number] = standing.belief()
+        if standing.hundredths != hundredths:
+            standing.hundredths = hundredths
+            self._beliefs[standing.number] = standing.belief()
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
@@ -201,13 +207,12 @@ class Assigner:
             self._decide(oldest, choice)
         if oldest.decision is not None:
             self._settled.append(oldest.decision)
-        if oldest.hundredths != chances:
-            self._believe(oldest, chances)
+        self._believe(oldest, chances)
         self.final_before = self._open[0].number
 
 
-def _number(decision: Decision) -> int:
-    return decision.number
+def _number(of: Decision | _Open) -> int:
+    return of.number
 
 
 def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | None:

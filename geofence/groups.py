@@ -45,7 +45,7 @@ from geofence.hypotheses import (
 from geofence.onward import all_orders, share_chance, sums
 from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
-from geofence.resting import may_rest, with_rest
+from geofence.resting import find_rest, may_rest
 from geofence.walk import (
     LENGTH_LOG_SD,
     MOMENTS,
@@ -303,15 +303,13 @@ def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand,
         else:
             by_need(need / np.sum(need), changes[g])
         if long:
-            usual_s, best = need * usual_length(of_driver), np.empty((GROUP, 3))
-            rest, after = with_rest(gains[of], weight, van, usual_s, seconds, best)
-            groups.real[g, G_REST] = rest - scores[g]
-            plain = dwell_score(of_driver, seconds, np.sum(need), size, False)
-            if groups.real[g, G_REST] > plain:
-                changes[g], rests[g] = best, after
-                begins = best[after - 1, 0] if after > 0 else 0.0
-                ends = best[after, 0] if after < size else 1.0
-                groups.real[g, G_SERVED] = max(1.0 - (ends - begins), 1e-3)
+            usual_s, plain = (
+                need * usual_length(of_driver),
+                dwell_score(of_driver, seconds, np.sum(need), size, False),
+            )
+            rests[g] = find_rest(
+                groups.real[g], changes[g], gains[of], weight, van, usual_s, seconds, scores[g], plain
+            )
     return scores, changes, rests
 
 

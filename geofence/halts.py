@@ -73,7 +73,7 @@ def _halts_of_day(driver_id: str, rows: Rows, rules: Rules) -> list[Halt]:
     d.extend(track, len(track), rules)
     if len(d.t) == 0:
         return []
-    found = [to_standstill(run, d.origin_ms) for run in d.runs(0, all_of_them=True)]
+    found = [to_standstill(run, d.origin_ms) for run in d.runs(0, all_of_them=True)[0]]
     return [_halt(driver_id, standstill, d.plane) for standstill in found if not standstill.hidden]
 
 

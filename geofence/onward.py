@@ -65,7 +65,7 @@ from geofence.order import (
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-TOO_UNLIKELY: Final = 8.0  # hypotheses so far below the best are dropped
+TOO_UNLIKELY: Final = 6.0  # hypotheses so far below the best are dropped
 
 UNPLANNED: Final = log(0.005)  # any customer near whom the route does not name
 AGAIN: Final = log(0.012)  # a second visit that nobody planned

@@ -4,7 +4,7 @@ A driver who stays on after a delivery, or begins with a rest, stands once; how 
 and where the fixes lie tell which part of it was theirs.
 """
 
-from math import log
+from math import log, pi, sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -12,13 +12,15 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence.evidence import BREAK_LOG_SD, BREAK_MEDIAN_S
-from geofence.hypotheses import Stand
+from geofence.hypotheses import G_REST, G_SERVED, Stand
 from geofence.walk import LENGTH_LOG_SD, MOMENTS, Walk, log_factor, one_by_one
 
 Floats = npt.NDArray[np.float64]
 
 LONG_S: Final = 600.0  # a standing with a break in it lasts at least so long
 RESTS: Final = log(0.004)  # chance of a break where a customer is served
+LIKELIEST: Final = RESTS - log(BREAK_MEDIAN_S * BREAK_LOG_SD * sqrt(2 * pi)) + BREAK_LOG_SD**2 / 2
+"""No length has a higher log density (per second) with a break in it; likelier ones need none."""
 
 
 @njit(cache=True)
@@ -29,6 +31,30 @@ def may_rest(walk: Walk, stand: Stand) -> bool:
     """
     seconds = walk.end_s - walk.begin_s
     return len(walk.t) > 0 and seconds >= LONG_S and 2 * walk.max_gap_s < seconds and not stand.censored
+
+
+@njit(cache=True)
+def find_rest(
+    group: Floats, changes: Floats, gains: Floats, weight: Floats, van: Floats, usual_s: Floats,
+    seconds: float, walked: float, plain: float,
+) -> int:  # fmt: skip
+    """How many of a group were served before a break was taken, -1 when it is likelier that none was.
+
+    `walked` and `plain` are the log likelihoods of fixes and length without one; the others as in
+    `with_rest`. Fills in the group's `G_REST`, and its `G_SERVED` and the `changes` where there is a break.
+    """
+    if plain >= LIKELIEST:
+        return -1
+    best = np.empty_like(changes)
+    likely, after = with_rest(gains, weight, van, usual_s, seconds, best)
+    group[G_REST] = likely - walked
+    if group[G_REST] <= plain:
+        return -1
+    begins = best[after - 1, 0] if after > 0 else 0.0
+    ends = best[after, 0] if after < len(usual_s) else 1.0
+    group[G_SERVED] = max(1.0 - (ends - begins), 1e-3)
+    changes[:] = best
+    return int(after)
 
 
 @njit(cache=True)

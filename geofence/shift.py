@@ -122,14 +122,16 @@ class Shift:
         )
         self._begin, self.until_ms = ripe.begin, max(self.until_ms, ripe.until_ms)
         if ripe.why & (CLOSES | TRIMS):
-            self._close(at_end=False)
+            self._close(bool(ripe.why & CLOSES))
         return ripe
 
     def _step(self, until_ms: int) -> None:
         """Work through what happened up to a time, in one."""
         self.until_ms = max(self.until_ms, until_ms)
         self._decode(self._track.row_after(until_ms))
-        self._close(at_end=False)
+        d = self._decoded
+        closed, self._begin = progress(d.t, d.state, d.kind, self._begin, d.final)
+        self._close(closed)
 
     def catch_up(self, until_ms: int) -> None:
         """Be where the steps due by a time lead to, in one."""
@@ -144,7 +146,7 @@ class Shift:
         """Work through all there is: the day's data ends here."""
         self.until_ms = FOREVER_MS
         self._decode(len(self._track))
-        self._close(at_end=True)
+        self._close(True, at_end=True)
         self.finished = True
 
     def report(self, events_after_ms: int) -> Report:
@@ -205,29 +207,23 @@ class Shift:
             self._settle_plane()
             self._decoded.extend(self._track, end, self._rules)
 
-    def _close(self, at_end: bool) -> None:
-        """Assign the standstills that nothing later can change (or all, at the end of the data)."""
+    def _close(self, closed: bool, at_end: bool = False) -> None:
+        """Assign the standstills that nothing later can change, if any has closed (or all, at the end)."""
         d = self._decoded
-        closed, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
-        if closed or at_end:
-            self._take_runs(at_end)
-            _, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
-        self._begin = begin
+        if closed:
+            runs, begin = d.runs(self._begin, at_end)
+            for run in runs:
+                self._take(to_standstill(run, d.origin_ms))
+            self._begin = begin
         if self._device.events:
-            closed = len(d) == 0 or at_end or self._begin >= len(d)
-            self._take_pairs(self.until_ms if closed else self._decoded.fix_ms(self._begin))
+            over = len(d) == 0 or at_end or self._begin >= len(d)
+            self._take_pairs(self.until_ms if over else d.fix_ms(self._begin))
         if self._begin > CONTEXT + TRIM:
             self._passes.drive(self._driven())
             self._passes.look(d)
             dropped = d.forget_before(self._begin - CONTEXT)
             self._begin -= dropped
             self._passes.shift(dropped)
-
-    def _take_runs(self, at_end: bool) -> None:
-        d = self._decoded
-        for run in d.runs(self._begin, at_end):
-            self._take(to_standstill(run, d.origin_ms))
-            self._begin = int(run[16])
 
     def _driven(self) -> int:
         """The believed fix up to which every standstill has been taken."""

@@ -59,14 +59,21 @@ def progress(t: Floats, states: Bytes, kinds: Bytes, begin: int, final: int) -> 
     A standstill lasts at least as long as its first standing rows follow one another; it is closed when
     `CLOSE_S` after it are final. Final rows that only drive need not be looked at again.
     """
-    i = begin
-    while i < final and states[i] == DRIVE and kinds[i] != HIDDEN_STOP:
-        i += 1
+    i = _driven_on(states, kinds, begin, final)
     after = i + 1
     if i < final and states[i] == STAND:
         while after < final and states[after] == STAND and kinds[after] != HIDDEN_MOVE:
             after += 1
-    return _certain(t, after, final), max(i, begin)
+    return _certain(t, after, final), i
+
+
+@lean()
+def _driven_on(states: Bytes, kinds: Bytes, begin: int, final: int) -> int:
+    """The first row from `begin` on, of those that are final, that does not only drive."""
+    i = begin
+    while i < min(final, len(states)) and states[i] == DRIVE and kinds[i] != HIDDEN_STOP:
+        i += 1
+    return i
 
 
 @kernel(describing, edges, parting, rows, unseen)
@@ -129,22 +136,27 @@ def _runs(
 
 
 @kernel(describing, edges, parting, rows, unseen)
-def find_runs(floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int) -> Any:
+def find_runs(
+    floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
+) -> Any:
     """Rows of numbers, one a standstill that begins at or after fix number `begin` (see `to_standstill`).
 
+    And the fix from which on to look for the next: see `progress`.
+
     Of the decoded fixes (see `decoding`) those from number `since` up to `count` are looked at. The first
-    standstill that may change when more follow than the `final` fixes ends the search; all are found when
-    `final` is `ALL`.
+    standstill that may change when more follow than the `final` fixes ends the search, unless `all_of_them`
+    are wanted.
     """
     t, x, y = floats[T, since:count], floats[X, since:count], floats[Y, since:count]
     noise_m, speed_mps = floats[NOISE_M, since:count], floats[SPEED_MPS, since:count]
     states, kinds = small[STATE, since:count], small[KIND, since:count]
-    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, final - since)
+    certain = ALL if all_of_them else final - since
+    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, certain)
     for k in range(len(out)):
         out[k, 0] += since
         out[k, 1] += since
-        out[k, 16] += since
-    return out
+        begin = int(out[k, 16]) + since
+    return out, _driven_on(states, kinds, begin - since, final - since) + since
 
 
 def to_standstill(run: Floats, origin_ms: int) -> Standstill:

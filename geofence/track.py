@@ -13,7 +13,7 @@ from geofence.decoding import COLUMNS, NOWHERE_DEG, Frame
 from geofence.geometry import LocalPlane
 from geofence.ripening import Ripe, Waits
 from geofence.rules import Rules
-from geofence.standstills import ALL, find_runs
+from geofence.standstills import find_runs
 
 Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
 Floats = npt.NDArray[np.float64]
@@ -217,14 +217,14 @@ class Decoded:
         self.rows_read = end
         self.placed = self.placed or self.final > 0
 
-    def runs(self, begin: int, all_of_them: bool) -> Floats:
+    def runs(self, begin: int, all_of_them: bool) -> tuple[Floats, int]:
         """Rows of numbers, one a standstill from fix number `begin` on (see `standstills.to_standstill`).
 
-        Up to the first that may change yet, unless `all_of_them`.
+        Up to the first that may change yet, unless `all_of_them`. And the fix from which on to look for more.
         """
-        since, final = max(begin - CONTEXT, 0), ALL if all_of_them else self.final
-        runs: Floats = find_runs(self.floats, self.small, since, self.count, begin, final)
-        return runs
+        since = max(begin - CONTEXT, 0)
+        runs, ahead = find_runs(self.floats, self.small, since, self.count, begin, self.final, all_of_them)
+        return runs, ahead
 
     def ripen(
         self,

@@ -113,13 +113,12 @@ class Reporter:
         records: list[ServiceTime] = []
         events: list[FenceEvent] = []
         waiting: set[str] = set()
-        beliefs = assigner.beliefs()
         visits, over, settled = self._visits, 0, 0
         for n, known in enumerate(visits, 1):
             if known.until_ms > told_by_ms and not all_of_it:
                 waiting.update(known.ids)
                 continue
-            belief = beliefs[known.visit.longest]
+            belief = assigner.belief(known.visit.longest)
             if belief is not known.belief:
                 self._write(known, belief)
             records += known.records

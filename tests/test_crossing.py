@@ -20,7 +20,7 @@ def all_crossed(drawn: Drawn, fences) -> list[tuple[float | None, float | None]]
     track, d, nan = Track(), Decoded(), float("nan")
     track.append(np.array([[p.ts_ms, p.lat, p.lon, nan, nan] for p in drawn.pings]))
     d.extend(track, len(track), Rules())
-    runs = d.runs(0, all_of_them=True)
+    runs, _ = d.runs(0, all_of_them=True)
     longest = max((to_standstill(r, d.origin_ms) for r in runs), key=lambda s: s.departed_ms - s.arrived_ms)
     return [
         tuple(None if ts == NEVER_MS else (ts - START_MS) / 1000 for ts in times)

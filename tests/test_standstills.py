@@ -9,7 +9,7 @@ from geofence.decoding import FLOATS, NOISE_M, SPEED_MPS, T, X
 from geofence.motion import HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.parting import CLOSE_S
 from geofence.rules import Rules
-from geofence.standstills import ALL, Standstill, find_runs, progress, to_standstill
+from geofence.standstills import Standstill, find_runs, progress, to_standstill
 from geofence.track import Decoded, Track
 from geofence.unseen import BRAKE_MPS2, travel_s
 from tests.tracks import START_MS, Drawn
@@ -27,7 +27,7 @@ def stands(drawn: Drawn) -> list[Standstill]:
         )
     )
     d.extend(track, len(track), Rules())
-    return [to_standstill(run, d.origin_ms) for run in d.runs(0, all_of_them=True)]
+    return [to_standstill(run, d.origin_ms) for run in d.runs(0, all_of_them=True)[0]]
 
 
 def seconds(found: Standstill) -> tuple[float, float]:
@@ -151,13 +151,14 @@ def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, 
     floats[T], floats[X], floats[NOISE_M] = t, np.cumsum((1 - state) * 30.0), 4.0
     floats[SPEED_MPS] = np.nan
     final = int(r.integers(0, n + 1))
-    runs = find_runs(floats, np.stack((state, kind)), 0, n, begin, ALL)
+    runs, _ = find_runs(floats, np.stack((state, kind)), 0, n, begin, n, True)
     after = int(runs[0, 16]) if len(runs) else n
     closed, ahead = progress(t, state, kind, begin, final)
     if after < final and t[final - 1] >= t[after] + CLOSE_S:
         assert closed
-    certain = find_runs(floats, np.stack((state, kind)), 0, n, begin, final)
+    certain, next_ahead = find_runs(floats, np.stack((state, kind)), 0, n, begin, final, False)
     sure = [a < final and t[final - 1] >= t[a] + CLOSE_S for a in runs[:, 16].astype(int).clip(max=n - 1)]
     assert np.array_equal(certain, runs[: sure.index(False) if False in sure else n])
+    assert next_ahead == progress(t, state, kind, int(certain[-1, 16]) if len(certain) else begin, final)[1]
     assert begin <= ahead <= max(begin, final)
     assert not ((state == STAND) | (kind == HIDDEN_STOP))[begin:ahead].any()
