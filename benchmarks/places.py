@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import click
@@ -10,17 +10,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from geofence.engine import Engine
 from geofence.events import ServiceTime
-from geofence.fences import Fence, FenceSet
+from geofence.fences import Fence
 from geofence.geometry import LocalPlane, distance_m
 from geofence.halts import Halt, all_halts
-from models.places import Suggestion, apply, suggest
+from models.places import Learning, Suggestion, apply
+from models.rounds import detected, suggest_in_rounds
 from simulation.profiles import PROFILES
 from simulation.recording import Recording, simulate
 from simulation.scoring import claim_of, final_claims, score
 
 DAY_MS = 86_400_000
+ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ def measure(
     made = simulate(town, drivers, learned + judged, seed, weather=False)
     proof_ms = int(made.pings.ts_ms.min()) // DAY_MS * DAY_MS + learned * DAY_MS
     fences, whose = shifted(made.fences, share, far, np.random.default_rng(seed))
-    before = detected(made, fences)
+    before = detected([made.pings], fences, made.routes)
     suggested = learn(made, fences, before, proof_ms)
     corrected, _ = apply(fences, [s.fence for s in suggested], 0.5)
-    after, right = detected(made, corrected), detected(made, made.fences)
+    after, right = (detected([made.pings], f, made.routes) for f in (corrected, made.fences))
     recalls = [recall(made, records, proof_ms, whose) for records in (before, after, right)]
     f1 = [judge(made, records, proof_ms) for records in (before, after, right)]
     stops = sum(t.arrived_s * 1000 >= proof_ms and t.customer_id in whose for t in made.truth)
@@ -127,14 +128,6 @@ def shifted(
     return moved, whose
 
 
-def detected(made: Recording, fences: Sequence[Fence]) -> list[ServiceTime]:
-    """All revisions that the engine tells with these fences."""
-    engine = Engine(None, FenceSet(fences))
-    outputs = [o for route in made.routes for o in engine.put_route(route)]
-    outputs += engine.feed(made.pings) + engine.settle()
-    return [o for o in outputs if isinstance(o, ServiceTime)]
-
-
 def learn(
     made: Recording, fences: Sequence[Fence], records: Sequence[ServiceTime], until_ms: int
 ) -> list[Suggestion]:
@@ -142,8 +135,15 @@ def learn(
     halts: dict[str, list[Halt]] = {
         driver: [h for h in of if h.departed_ms < until_ms] for driver, of in all_halts([made.pings]).items()
     }
-    past = [r for r in records if r.arrived_ms < until_ms]
-    return suggest(past, halts, FenceSet(fences), [r for r in made.routes if r.starts_ms < until_ms])
+    routes = [r for r in made.routes if r.starts_ms < until_ms]
+
+    def past(records: Iterable[ServiceTime]) -> list[ServiceTime]:
+        return [r for r in records if r.arrived_ms < until_ms]
+
+    def again(corrected: Sequence[Fence]) -> list[ServiceTime]:
+        return past(detected([made.pings], corrected, made.routes))
+
+    return suggest_in_rounds(ROUNDS, past(records), halts, fences, routes, Learning(), again)
 
 
 def recall(made: Recording, records: Sequence[ServiceTime], from_ms: int, whose: set[str]) -> float | None:

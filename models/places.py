@@ -274,13 +274,14 @@ def _evidence(place: Learned, old: Fence, moved_m: float) -> dict[str, Any]:
         **told,
         "moved_m": round(moved_m, 1),
         "centre": "parking" if place.door is None else "door",
-        "parking": _lon_lat(place.parking),
-        "old_centre": _lon_lat((old.lat, old.lon)),
+        "parking": lon_lat(place.parking),
+        "old_centre": lon_lat((old.lat, old.lon)),
         "old_radius_m": old.radius_m,
     }
 
 
-def _lon_lat(place: Place) -> list[float]:
+def lon_lat(place: Place) -> list[float]:
+    """A place as GeoJSON writes it."""
     return [round(place[1], 7), round(place[0], 7)]
 
 

@@ -1,7 +1,7 @@
 """`servicetime fences`: corrected fences learned from where drivers really park and walk to."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ from streams.cli import options
 from streams.cli.rules import detection
 
 if TYPE_CHECKING:
+    from geofence.events import PingBatch, ServiceTime
     from geofence.fences import Fence
-    from geofence.halts import Halt
     from geofence.rules import Rules
     from models.places import Suggestion
 
@@ -54,6 +54,10 @@ def command() -> None:
     "--search-m", type=click.FloatRange(1, 1000), default=150.0, show_default=True,
     help="How far from the fence a planned stop that was not found is looked for.",
 )  # fmt: skip
+@click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True,
+    help="Visits are detected again with the corrected fences, and learned from, up to so many times.",
+)  # fmt: skip
 @options.driver()
 @options.as_json()
 @detection()
@@ -66,6 +70,7 @@ def suggest(
     min_visits: int,
     min_move_m: float,
     search_m: float,
+    rounds: int,
     driver: str | None,
     as_json: bool,
     rules: "Rules",
@@ -73,11 +78,14 @@ def suggest(
     """Learn places from past visits and suggest corrected fences, with evidence.
 
     With --routes, planned stops for which no visit was found tell too: a standstill at the right place in the
-    sequence, repeated over several days at one place. Each suggestion is a new version of its fence that
+    sequence, repeated over several days at one place. Visits that corrected fences win back tell of more
+    places, so it is done in rounds. Each suggestion is a new version of its fence that
     holds from the end of the data on, and tells in suggested_from what it rests on.
     """
-    from geofence.fences import FenceSet
-    from models.places import Learning, suggest
+    from geofence.halts import all_halts
+    from models.places import Learning
+    from models.rounds import detected, suggest_in_rounds
+    from streams.cli.progress import progress
     from streams.files import read_fences, read_routes
     from streams.files.records import each_line
     from streams.records import decode_service_time
@@ -86,7 +94,15 @@ def suggest(
     plans = list(read_routes(routes)) if routes is not None else []
     visits = list(each_line(records, decode_service_time))
     learning = Learning(min_visits, min_move_m, search_m)
-    found = suggest(visits, _halts(pings, driver, rules), FenceSet(known), plans, learning)
+    batches = _batches(pings, driver)
+    with progress(None, "Finding standstills"):
+        halts = all_halts(batches, rules)
+
+    def detect(corrected: "Sequence[Fence]") -> "list[ServiceTime]":
+        with progress(None, "Detecting visits with the corrected fences"):
+            return detected(batches, corrected, plans, rules)
+
+    found = suggest_in_rounds(rounds, visits, halts, known, plans, learning, detect)
     _write(out, (s.fence for s in found))
     if as_json:
         told = [{"fence_id": s.fence.fence_id, **s.fence.facts["suggested_from"]} for s in found]
@@ -95,18 +111,14 @@ def suggest(
         _print(found, len(known))
 
 
-def _halts(pings: tuple[str, ...], driver: str | None, rules: "Rules") -> "dict[str, list[Halt]]":
-    """The standstills of every driver in these files."""
-    from geofence.halts import all_halts
+def _batches(pings: tuple[str, ...], driver: str | None) -> "list[PingBatch]":
+    """All that these files hold."""
     from streams.cli.progress import progress
     from streams.files import read_pings
     from streams.replay import Inputs
 
-    size = Inputs(pings, "").size()
-    with progress(size, "Reading pings") as bar:
-        batches = [r.batch for path in pings for r in read_pings(path, driver, advance=bar.advance)]
-    with progress(None, "Finding standstills"):
-        return all_halts(batches, rules)
+    with progress(Inputs(pings, "").size(), "Reading pings") as bar:
+        return [r.batch for path in pings for r in read_pings(path, driver, advance=bar.advance)]
 
 
 def _print(found: "list[Suggestion]", fences: int) -> None:
