@@ -11,23 +11,14 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence.compiling import lean
-from geofence.dwell import dwell_score, habit, usual_length
 from geofence.evidence import parked
 from geofence.hypotheses import (
-    FIRST_X,
     G_ID,
-    G_NEED,
-    G_NEEDED_S,
-    G_PLACE,
-    G_REST,
-    G_SERVED,
-    G_SHARED,
     G_SIZE,
     G_START,
     GROUP_COLUMNS,
     GROUP_ID,
     LAST,
-    LAST_Y,
     M_CANDIDATE,
     M_CUSTOMER,
     M_NUMBER,
@@ -42,21 +33,10 @@ from geofence.hypotheses import (
     Groups,
     Stand,
 )
-from geofence.onward import all_orders, share_chance, sums
+from geofence.onward import all_orders, share_chance
 from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
-from geofence.resting import find_rest, may_rest
-from geofence.walk import (
-    LENGTH_LOG_SD,
-    MOMENTS,
-    Walk,
-    by_need,
-    looks_of,
-    one_by_one,
-    sum_up,
-    van_at_moments,
-    weigh_door,
-)
+from geofence.walk import Walk
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -233,7 +213,7 @@ def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
     count = 0
     for g in range(len(whole)):
         begin = whole[g, G_START]
-        least = WORTH - _together(near, members[begin : begin + whole[g, G_SIZE]], walk) + beam.real[0, SCORE]
+        least = WORTH - together(near, members[begin : begin + whole[g, G_SIZE]], walk) + beam.real[0, SCORE]
         for h in range(len(beam.whole)):
             if beam.real[h, SCORE] + orders[h, g] > least or beam.whole[h, GROUP_ID] == whole[g, G_ID]:
                 kept[count] = g
@@ -243,78 +223,8 @@ def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
     return found, orders[:, kept[:count]], needs
 
 
-@njit(cache=True)
-def weigh(
-    groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand, mean_need: float, beam: Beam
-) -> Any:
-    """Fill in the groups' numbers; returns the changes within each (see `one_by_one`), and the breaks.
-
-    That is how many customers each served before a break, -1 where none was taken (see `with_rest`).
-    """
-    places = np.empty(len(near.real))
-    for n in range(len(near.real)):
-        at = near.real[n]
-        places[n] = parked(walk.park[0], walk.park[1], walk.noise_m, at[X], at[Y], at[SPREAD_M])
-    needs = needs / mean_need
-    splits, changes, rests = _splits(groups, needs, near, walk, stand, beam)
-    for g in range(len(groups.whole)):
-        begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
-        of, real = groups.members[begin : begin + size], groups.real[g]
-        real[G_PLACE] = np.max(places[of[:, M_CANDIDATE]]) + splits[g]
-        real[G_NEED] = np.sum(needs[begin : begin + size])
-        real[G_NEEDED_S], real[G_SHARED] = 0.0, _together(near, of, walk)
-        for m in range(size):
-            at = near.real[of[m, M_CANDIDATE]]
-            real[G_NEEDED_S] = max(real[G_NEEDED_S], at[NEEDED_S])
-        first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
-        real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
-    return changes, rests
-
-
-@njit(cache=True)
-def _splits(groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand, beam: Beam) -> Any:
-    """How well the walk fits each group, the changes from each member to the next, and the breaks."""
-    n, whole = len(near.real), groups.whole
-    scores, changes = np.zeros(len(whole)), np.zeros((len(whole), GROUP, 3))
-    rests = np.full(len(whole), -1)
-    groups.real[:, G_REST], groups.real[:, G_SERVED] = -np.inf, 1.0
-    seen, seconds = len(walk.t) > 0, walk.end_s - walk.begin_s
-    long = may_rest(walk, stand)
-    services, total, squares = sums(beam.real[0], beam.whole[0])
-    of_driver = habit(services, total, squares)
-    gains, alone = np.empty((n, MOMENTS)), np.zeros(n)
-    weight = van = alone
-    if seen:
-        looks, of_fixes = looks_of(walk), np.empty(len(walk.t))
-        for k in range(n):
-            at = near.real[k]
-            alone[k] = weigh_door(walk, looks, at[X], at[Y], at[SPREAD_M], of_fixes, gains[k])
-        if long or (len(whole) > 0 and np.max(whole[:, G_SIZE]) > 1):
-            weight, van = np.empty(MOMENTS), van_at_moments(walk, looks)
-            sum_up(looks, looks.weights, weight)
-    for g in range(len(whole)):
-        begin, size = whole[g, G_START], whole[g, G_SIZE]
-        of, need = groups.members[begin : begin + size, M_CANDIDATE], needs[begin : begin + size]
-        if size == 1:
-            scores[g] = alone[of[0]]
-        elif seen and seconds >= size:
-            spread = np.full(size, LENGTH_LOG_SD)
-            scores[g], _ = one_by_one(gains[of], weight, van, need / np.sum(need), spread, changes[g])
-        else:
-            by_need(need / np.sum(need), changes[g])
-        if long:
-            usual_s, plain = (
-                need * usual_length(of_driver),
-                dwell_score(of_driver, seconds, np.sum(need), size, False),
-            )
-            rests[g] = find_rest(
-                groups.real[g], changes[g], gains[of], weight, van, usual_s, seconds, scores[g], plain
-            )
-    return scores, changes, rests
-
-
 @lean()
-def _together(near: Near, of: Ints, walk: Walk) -> float:
+def together(near: Near, of: Ints, walk: Walk) -> float:
     """Log chance that these are served in one standing: without a move, or with one that a silence hides."""
     silent_s = max(walk.max_gap_s - SEEN_S, 0.0)
     total = 0.0

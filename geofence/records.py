@@ -75,7 +75,7 @@ class Writer:
         target = visit.targets[n]
         first, last = stays[0].standstill, stays[-1].standstill
         entered, exited = stays[0].crossed_at(target)[0], stays[-1].crossed_at(target)[1]
-        part = _own_part(self._start_ms(first, entered), first, last, visit, n)
+        part = _own_part(self._start_ms(first, entered), stays, visit, n)
         accuracies = sorted(s.median_accuracy_m for s in stays if s.median_accuracy_m is not None)
         return ServiceTime(
             visit_id=ids[n],
@@ -148,26 +148,27 @@ class _Part(NamedTuple):
     ends_ms: int
 
 
-def _own_part(start_ms: int, first: Standstill, last: Standstill, visit: Visit, n: int) -> _Part:
+def _own_part(start_ms: int, stays: Sequence[Stay], visit: Visit, n: int) -> _Part:
     """That of the nth of the customers served one after another.
 
-    The vehicle stands for all of them, up to a break or from its end on; the bounds also hold the moments of
-    change.
+    The vehicle stands for all of them, up to a break or from its end on, where there is one standstill; the
+    bounds also hold the moments of change.
     """
+    first, last, alone = stays[0].standstill, stays[-1].standstill, len(stays) == 1
     arrived_ms, departed_ms = first.arrived_ms, last.departed_ms
     arrived, departed = first.arrived_between_ms, last.departed_between_ms
     begins_ms, ends_ms, changes, rests = start_ms, departed_ms, visit.changes, visit.rests
     at = n if rests < 0 or n < rests else n + 1  # the part of the standing
-    if at > 0 and changes:
+    if at > 0 and (n > 0 or alone) and changes:
         begins_ms = changes[at - 1].at_ms
         arrived = arrived[0], max(arrived[1], changes[at - 1].high_ms)
-    if at < len(changes):
+    if at < len(changes) and (n + 1 < len(visit.targets) or alone):
         ends_ms = changes[at].at_ms
         departed = min(departed[0], changes[at].low_ms), departed[1]
-    if at > n:
+    if alone and at > n:
         arrived_ms = changes[rests].at_ms
         arrived = max(arrived[0], changes[rests].low_ms), arrived[1]
-    elif rests >= 0:
+    elif alone and rests >= 0:
         departed_ms = changes[rests - 1].at_ms
         departed = departed[0], min(departed[1], changes[rests - 1].high_ms)
     return _Part(arrived_ms, departed_ms, arrived, departed, begins_ms, ends_ms)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import beam as _beam
-from geofence import dwell, evidence, groups, hypotheses, onward, order, resting, walk
+from geofence import dwell, evidence, groups, hypotheses, onward, order, resting, walk, weighing
 from geofence.compiling import kernel, lean
 from geofence.groups import Table
 from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
@@ -17,7 +17,7 @@ from geofence.walk import Walk
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy, groups.weigh
+_grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy, weighing.weigh
 
 
 class Used(NamedTuple):
@@ -94,7 +94,7 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
     return count
 
 
-@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, resting, walk)
+@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, resting, walk, weighing)
 def extended(
     beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
 ) -> Any:

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
+from geofence.assignment import Belief, Change, Decision
+from geofence.clock import NEVER_MS
+from geofence.groups import Target
+from geofence.records import Writer
 from geofence.resting import with_rest
 from geofence.routes import Order, Route, Stop
+from geofence.rules import Rules
+from geofence.stays import Stay, Visit
 from geofence.walk import MOMENTS
+from tests.test_assignment import candidate, stand
 from tests.tracks import START_MS, Drawn, circle, plan, visits
 
 A, B, C = circle("a", 2000, 0), circle("b", 4000, 0), circle("c", 6000, 0)
@@ -80,3 +87,16 @@ def test_a_long_service_that_its_order_explains_holds_no_break():
     c = visits(track, [A, B, C], [Route("r", "d", START_MS, stops)])[-1]
     assert (c.customer_id, c.flags) == ("c", ())
     assert c.service_time_s == pytest.approx(1200, abs=5)
+
+
+def test_a_break_within_one_of_several_standings_cuts_off_none_of_the_others():
+    first, second = stand(0, 0, 100), stand(0, 200, 1800)
+    ended = Change(second.departed_ms - 200_000, second.arrived_ms, second.departed_ms)
+    parts = [
+        Decision(0, (Target("a", "a", None),), False, (), 100_000),
+        Decision(1, (Target("a", "a", None),), True, (ended,), 1_800_000, rests=0),
+    ]
+    stays = [Stay(s, (candidate("a", 0.0),), None, [[NEVER_MS, NEVER_MS]]) for s in (first, second)]
+    (record,) = Writer("d", False, Rules()).records(Visit(parts), stays, Belief((("a", 0.9),)), ["v"], -1)
+    assert (record.arrived_ms, record.departed_ms) == (first.arrived_ms, second.departed_ms)
+    assert record.service_time_s == 2000
