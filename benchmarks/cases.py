@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from geofence.engine import Engine
-from geofence.events import PingBatch, ServiceTime
-from geofence.fences import Fence, FenceSet
+from geofence import engine
+from geofence.events import PingBatch
+from geofence.fences import Fence
 from geofence.routes import Route
 from geofence.rules import Rules
 from simulation.recorded import goal_dir
@@ -57,10 +57,9 @@ def recorded() -> Case:
 
 def detected(case: Case, rules: Rules | None = None) -> list[Claim]:
     """What this project's engine finds: pings are fed in the order they arrive, then all data ends."""
-    engine = Engine(rules, FenceSet(case.fences))
-    outputs = [o for route in case.routes for o in engine.put_route(route)]
     number = np.arange(len(case.pings))
-    for begin in range(0, len(case.pings), FEED_PINGS):
-        outputs += engine.feed(case.pings.select((number >= begin) & (number < begin + FEED_PINGS)))
-    outputs += engine.settle()
-    return final_claims(claim_of(o) for o in outputs if isinstance(o, ServiceTime))
+    portions = (
+        case.pings.select((number >= begin) & (number < begin + FEED_PINGS))
+        for begin in range(0, len(case.pings), FEED_PINGS)
+    )
+    return final_claims(map(claim_of, engine.detected(portions, case.fences, case.routes, rules)))

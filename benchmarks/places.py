@@ -10,12 +10,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from geofence.engine import detected
 from geofence.events import ServiceTime
 from geofence.fences import Fence
 from geofence.geometry import LocalPlane, distance_m
 from geofence.halts import Halt, all_halts
 from models.places import Learning, Suggestion, apply
-from models.rounds import detected, suggest_in_rounds
+from models.rounds import APPLIED, suggest_in_rounds
 from simulation.profiles import PROFILES
 from simulation.recording import Recording, simulate
 from simulation.scoring import claim_of, final_claims, score
@@ -86,12 +87,12 @@ def measure(
     fences, whose = shifted(made.fences, share, far, np.random.default_rng(seed))
     before = detected([made.pings], fences, made.routes)
     suggested = learn(made, fences, before, proof_ms)
-    corrected, _ = apply(fences, [s.fence for s in suggested], 0.5)
+    corrected, _ = apply(fences, [s.fence for s in suggested], APPLIED)
     after, right = (detected([made.pings], f, made.routes) for f in (corrected, made.fences))
     recalls = [recall(made, records, proof_ms, whose) for records in (before, after, right)]
     f1 = [judge(made, records, proof_ms) for records in (before, after, right)]
     stops = sum(t.arrived_s * 1000 >= proof_ms and t.customer_id in whose for t in made.truth)
-    used = [s for s in suggested if s.confidence >= 0.5]
+    used = [s for s in suggested if s.confidence >= APPLIED]
     off = [error_m(made, s.fence) for s in used]
     old = {f.fence_id: f for f in fences}
     wrongly = sum(o > error_m(made, old[s.fence.fence_id]) for o, s in zip(off, used, strict=True))

@@ -62,10 +62,6 @@ class Belief:
         return next((p for c, p in self.shares if c == customer_id), 0.0)
 
 
-def _likeliest(share: tuple[str, float]) -> tuple[float, str]:
-    return -share[1], share[0]
-
-
 NO_GROUP: Final = (-1, 0)
 
 
@@ -84,11 +80,9 @@ class _Open:
 
     def belief(self) -> Belief:
         """What the chances say."""
-        chances = zip(self.found, self.hundredths, strict=False)
-        shares = [(c.fence.customer_id, n / 100) for c, n in chances if n]
-        if len(shares) > 1:
-            shares.sort(key=_likeliest)
-        return Belief(tuple(shares))
+        customers = [c.fence.customer_id for c in self.found]
+        shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
+        return Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
 
 
 class Assigner:

@@ -18,7 +18,7 @@ from geofence.compiling import lean
 
 Floats = npt.NDArray[np.float64]
 
-WINDOW_S = 36.0
+WINDOW_S = 36.0  # fixes so long before and after count
 MOST = 32  # fixes looked at; more are averaged in pairs, threes, ...
 MOMENTS = 8  # looked at between two fixes
 MOMENT_S = 1.5  # apart, or more

@@ -9,14 +9,14 @@ from geofence import state
 from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.driver import Driver, Taken
-from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch
+from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch, ServiceTime
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
 from geofence.track import Rows
 
-__all__ = ["Counters", "Engine", "StateDelta"]
+__all__ = ["Counters", "Engine", "StateDelta", "detected"]
 
 
 @dataclass(slots=True)
@@ -177,6 +177,17 @@ class Engine:
             driver = Driver(driver_id, self.fences, self.rules, self._events)
             self._drivers[driver_id] = driver
         return driver
+
+
+def detected(
+    batches: Iterable[PingBatch], fences: Iterable[Fence], routes: Iterable[Route], rules: Rules | None = None
+) -> list[ServiceTime]:
+    """All revisions told of these pings, fed in this order; then all data ends."""
+    engine = Engine(rules, FenceSet(fences), events=False)
+    outputs = [o for route in routes for o in engine.put_route(route)]
+    outputs += [o for batch in batches for o in engine.feed(batch)]
+    outputs += engine.settle()
+    return [o for o in outputs if isinstance(o, ServiceTime)]
 
 
 def _by_driver(pings: PingBatch, gap_ms: float) -> Iterator[tuple[str, Rows, bool]]:

@@ -70,7 +70,8 @@ def weigh(
         at = near.real[n]
         places[n] = parked(walk.park[0], walk.park[1], walk.noise_m, at[X], at[Y], at[SPREAD_M])
     needs = needs / mean_need
-    seen = _look(groups, near, walk, may_rest(walk, stand))
+    long = may_rest(walk, stand)
+    seen = _look(groups, near, walk, long)
     splits, changes = _splits(groups, needs, walk, seen)
     for g in range(len(groups.whole)):
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
@@ -85,7 +86,7 @@ def weigh(
         first, last = near.real[of[0, M_CANDIDATE]], near.real[of[size - 1, M_CANDIDATE]]
         real[FIRST_X : LAST_Y + 1] = first[X], first[Y], last[X], last[Y]
     rests = np.full(len(groups.whole), -1)
-    if may_rest(walk, stand):
+    if long:
         services, total, squares = sums(beam.real[0], beam.whole[0])
         _find_rests(groups, needs, walk, seen, habit(services, total, squares), splits, changes, rests)
     return changes, rests
@@ -132,12 +133,12 @@ def _find_rests(
     rests: Ints,
 ) -> None:  # fmt: skip
     """Fill in the breaks taken while each group was served, and the changes where there is one."""
-    seconds = walk.end_s - walk.begin_s
+    seconds, usual_s = walk.end_s - walk.begin_s, needs * usual_length(of_driver)
     for g in range(len(groups.whole)):
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         of, real = groups.members[begin : begin + size, M_CANDIDATE], groups.real[g]
-        usual_s = needs[begin : begin + size] * usual_length(of_driver)
+        own_s = usual_s[begin : begin + size]
         plain = dwell_score(of_driver, seconds, real[G_NEED], size, False)
         rests[g] = find_rest(
-            real, changes[g], seen.gains[of], seen.weight, seen.van, usual_s, seconds, splits[g], plain
+            real, changes[g], seen.gains[of], seen.weight, seen.van, own_s, seconds, splits[g], plain
         )

@@ -270,18 +270,20 @@ def _suggestion(place: Learned, fences: FenceSet, from_ms: int, min_move_m: floa
 
 def _evidence(place: Learned, old: Fence, moved_m: float) -> dict[str, Any]:
     told = {k: v for k, v in asdict(place).items() if k not in ("customer_id", "parking", "door", "radius_m")}
+    centre = "parking" if place.door is None else "door"
+    return {**told, "centre": centre, "parking": _lon_lat(place.parking), **moved_from(old, moved_m)}
+
+
+def moved_from(old: Fence, moved_m: float) -> dict[str, Any]:
+    """What the evidence says of the version that a suggestion corrects."""
     return {
-        **told,
         "moved_m": round(moved_m, 1),
-        "centre": "parking" if place.door is None else "door",
-        "parking": lon_lat(place.parking),
-        "old_centre": lon_lat((old.lat, old.lon)),
+        "old_centre": _lon_lat((old.lat, old.lon)),
         "old_radius_m": old.radius_m,
     }
 
 
-def lon_lat(place: Place) -> list[float]:
-    """A place as GeoJSON writes it."""
+def _lon_lat(place: Place) -> list[float]:
     return [round(place[1], 7), round(place[0], 7)]
 
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from geofence.engine import Engine
-from geofence.events import PingBatch, ServiceTime
+from geofence.events import ServiceTime
 from geofence.fences import Fence, FenceSet
 from geofence.geometry import distance_m
 from geofence.halts import Halt
 from geofence.routes import Route
-from geofence.rules import Rules
-from models.places import EVIDENCE, Learning, Suggestion, apply, lon_lat, suggest
+from models.places import EVIDENCE, Learning, Suggestion, apply, moved_from, suggest
 
 APPLIED: Final = 0.5
 """Suggestions from this confidence on are tried in the next round."""
@@ -38,23 +36,12 @@ def suggest_in_rounds(
         if not sure:
             break
         tried.update(sure)
-        corrected, _ = apply(corrected, [s.fence for s in sure.values()], APPLIED, whole_past=True)
+        corrected, _ = apply(corrected, [s.fence for s in sure.values()], 0.0, whole_past=True)
         fresh = suggest(detect(corrected), halts, FenceSet(corrected), routes, learning)
     known = FenceSet(fences)
     found = {**tried, **{s.fence.fence_id: s for s in fresh}}
     ours = (_of_given(found[fence_id], known) for fence_id in sorted(found))
     return [s for s in ours if s.moved_m >= learning.min_move_m]
-
-
-def detected(
-    batches: Iterable[PingBatch], fences: Iterable[Fence], routes: Iterable[Route], rules: Rules | None = None
-) -> list[ServiceTime]:
-    """All revisions that the engine tells of these pings with these fences."""
-    engine = Engine(rules, FenceSet(fences), events=False)
-    outputs = [o for route in routes for o in engine.put_route(route)]
-    outputs += [o for batch in batches for o in engine.feed(batch)]
-    outputs += engine.settle()
-    return [o for o in outputs if isinstance(o, ServiceTime)]
 
 
 def _of_given(suggestion: Suggestion, known: FenceSet) -> Suggestion:
@@ -64,10 +51,5 @@ def _of_given(suggestion: Suggestion, known: FenceSet) -> Suggestion:
     if old is None:
         return suggestion
     moved_m = distance_m(old.lat, old.lon, new.lat, new.lon)
-    evidence: dict[str, Any] = {
-        **new.facts[EVIDENCE],
-        "moved_m": round(moved_m, 1),
-        "old_centre": lon_lat((old.lat, old.lon)),
-        "old_radius_m": old.radius_m,
-    }
+    evidence = {**new.facts[EVIDENCE], **moved_from(old, moved_m)}
     return Suggestion(replace(new, facts={**new.facts, EVIDENCE: evidence}), suggestion.confidence, moved_m)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from geofence.engine import Engine
+from geofence.engine import detected
 from geofence.errors import InvalidSetting
 from geofence.events import PingBatch, ServiceTime
-from geofence.fences import Fence, FenceSet
+from geofence.fences import Fence
 from geofence.routes import Route
 from geofence.rules import Rules, ServiceStart
 from models.pilot.habits import Flaw, flaws
@@ -104,12 +104,7 @@ def search(
 
 def detect(material: Material, rules: Rules) -> list[ServiceTime]:
     """The visits that a replay with these rules ends with."""
-    engine = Engine(rules, FenceSet(material.fences), events=False)
-    outputs = [o for route in material.routes for o in engine.put_route(route)]
-    for batch in material.pings:
-        outputs += engine.feed(batch)
-    outputs += engine.settle()
-    return standing(o for o in outputs if isinstance(o, ServiceTime))
+    return standing(detected(material.pings, material.fences, material.routes, rules))
 
 
 def fit(visits: Iterable[ServiceTime], notes: Iterable[Written], days: frozenset[int]) -> Fit:

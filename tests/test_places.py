@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.engine import Engine
+from geofence.engine import detected
 from geofence.errors import InvalidFence
 from geofence.events import Ping, PingBatch, ServiceTime, VisitStatus
 from geofence.fences import Fence, FenceSet
@@ -268,13 +268,6 @@ def shifted(fences, share, rng):
     return moved, whose
 
 
-def detected(made, fences):
-    engine = Engine(None, FenceSet(fences))
-    outputs = [o for route in made.routes for o in engine.put_route(route)]
-    outputs += engine.feed(made.pings) + engine.settle()
-    return [o for o in outputs if isinstance(o, ServiceTime)]
-
-
 def test_learned_places_win_recall_back_where_geocodes_are_wrong():
     town = replace(SUBURB, customers_a_stop=(1.8, 1.8), silent_share=0.0)
     made = simulate(town, drivers=2, days=9, seed=6, stops_per_day=14, spacing_s=6.0, weather=False)
@@ -287,12 +280,12 @@ def test_learned_places_win_recall_back_where_geocodes_are_wrong():
         rows = [t for t in truth if customers is None or t.customer_id in customers]
         return score([c for c in claims if customers is None or c.customer_id in customers], rows).recall
 
-    before = detected(made, fences)
+    before = detected([made.pings], fences, made.routes)
     past = [r for r in before if r.arrived_ms < proof_ms]
     halts = {d: [h for h in of if h.departed_ms < proof_ms] for d, of in all_halts([made.pings]).items()}
     found = suggest(past, halts, FenceSet(fences), [r for r in made.routes if r.starts_ms < proof_ms])
     corrected, count = apply(fences, [s.fence for s in found], 0.5)
-    after = detected(made, corrected)
+    after = detected([made.pings], corrected, made.routes)
     assert count >= 3
     assert recall(after, wrong) >= recall(before, wrong) + 0.1
     assert recall(after) > recall(before)

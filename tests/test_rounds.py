@@ -2,8 +2,9 @@
 
 import pytest
 
+from geofence.engine import detected
 from models.places import EVIDENCE, Learning
-from models.rounds import detected, suggest_in_rounds
+from models.rounds import suggest_in_rounds
 from tests.test_places import east_of, fence, halt, suggested, visit_at
 from tests.tracks import Drawn, batch, circle, plan
 

@@ -82,9 +82,10 @@ def suggest(
     places, so it is done in rounds. Each suggestion is a new version of its fence that
     holds from the end of the data on, and tells in suggested_from what it rests on.
     """
+    from geofence.engine import detected
     from geofence.halts import all_halts
     from models.places import Learning
-    from models.rounds import detected, suggest_in_rounds
+    from models.rounds import suggest_in_rounds
     from streams.cli.progress import progress
     from streams.files import read_fences, read_routes
     from streams.files.records import each_line
