@@ -77,12 +77,20 @@ class _Open:
     choice: Sequence[int] = NO_GROUP  # the best hypothesis': a group, and whether it resumed the visit before
     decision: Decision | None = None  # ... and what it says
     hundredths: bytes = b""  # how likely each of those found was served
+    belief: Belief | None = None  # ... if it was asked for
 
-    def belief(self) -> Belief:
-        """What the chances say."""
-        customers = [c.fence.customer_id for c in self.found]
-        shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
-        return Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+    def weigh(self, hundredths: bytes) -> None:
+        """Note how likely each was served."""
+        if self.hundredths != hundredths:
+            self.hundredths, self.belief = hundredths, None
+
+    def believed(self) -> Belief:
+        """What these chances say; the very same while they stay."""
+        if self.belief is None:
+            customers = [c.fence.customer_id for c in self.found]
+            shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
+            self.belief = Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+        return self.belief
 
 
 class Assigner:
@@ -92,11 +100,10 @@ class Assigner:
         self.plan = plan
         self._known = Known(plan, dwell_s)
         self._beam = empty_beam(len(plan.stops), WINDOW + 1, NEAREST)
-        self._open: list[_Open] = []
+        self._open: dict[int, _Open] = {}  # by number, a slot of the beam each
         self._settled: list[Decision] = []
-        self._beliefs: dict[int, Belief] = {}  # those asked for, by number
-        self._hundredths = b""  # how likely each candidate of each open standstill was served
-        self._weighed = True  # these are what the beam says
+        self._beliefs: dict[int, Belief] = {}  # about standstills that were open, by number
+        self._weighed = True  # those open are as likely as the beam says
         self.final_before = 0
         """Decisions of standstills below this index never change."""
 
@@ -127,7 +134,7 @@ class Assigner:
         found = near.some(likeliest.tolist())
         self._weighed = False
         begin_ms = standstill.arrived_ms
-        self._open.append(_Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used))
+        self._open[index] = _Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used)
         if len(self._open) > WINDOW:
             self._settle_oldest(chances.tobytes(), [gid, resumes])
         return found
@@ -138,7 +145,7 @@ class Assigner:
         A decision is the very same one while it stays.
         """
         found = self._settled[bisect_left(self._settled, since, key=_number) :]
-        for standing, choice in zip(self._open, self._beam.past[0].tolist(), strict=False):
+        for standing, choice in zip(self._open.values(), self._beam.past[0].tolist(), strict=False):
             if standing.choice != choice:
                 self._decide(standing, choice)
             if standing.decision is not None and standing.number >= since:
@@ -147,13 +154,12 @@ class Assigner:
 
     def belief(self, number: int) -> Belief:
         """Whom that standstill served, as likely as is known so far; the very same while that stays."""
-        slot = bisect_left(self._open, number, key=_number)
-        if slot < len(self._open) and self._open[slot].number == number:
-            if not self._weighed:
-                self._hundredths = believed(self._beam.real, self._beam.belief).tobytes()
-                self._weighed = True
-            self._believe(self._open[slot], self._hundredths[NEAREST * slot : NEAREST * (slot + 1)])
-        return self._beliefs[number]
+        standing = self._open.get(number)
+        if standing is None:
+            return self._beliefs[number]
+        if not self._weighed:
+            self._weigh()
+        return standing.believed()
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""
@@ -189,23 +195,26 @@ class Assigner:
         standing.choice = choice
         standing.decision = _decision(standing, choice, self.plan)
 
-    def _believe(self, standing: _Open, hundredths: bytes) -> None:
-        if standing.hundredths != hundredths:
-            standing.hundredths = hundredths
-            self._beliefs[standing.number] = standing.belief()
+    def _weigh(self) -> None:
+        """Note how likely the candidates of those open were served."""
+        hundredths = believed(self._beam.real, self._beam.belief).tobytes()
+        for begin, standing in zip(range(0, len(hundredths), NEAREST), self._open.values(), strict=False):
+            standing.weigh(hundredths[begin : begin + NEAREST])
+        self._weighed = True
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
-        oldest = self._open.pop(0)
+        oldest = self._open.pop(next(iter(self._open)))
         if oldest.choice != choice:
             self._decide(oldest, choice)
         if oldest.decision is not None:
             self._settled.append(oldest.decision)
-        self._believe(oldest, chances)
-        self.final_before = self._open[0].number
+        oldest.weigh(chances)
+        self._beliefs[oldest.number] = oldest.believed()
+        self.final_before = next(iter(self._open))
 
 
-def _number(of: Decision | _Open) -> int:
+def _number(of: Decision) -> int:
     return of.number
 
 

@@ -26,7 +26,7 @@ SMOOTH_FROM_M = 8.0
 SMOOTH_S_PER_M = 0.8
 SMOOTH_WITHIN_S = 25.0
 STALE_RUN_MAX_S = 45.0
-LOOK_AHEAD_S = 60.0  # no mark but that of a stale fix depends on anything later than this
+LOOK_AHEAD_S = 60.0  # a fix that looks out of place may be judged by those so long after it
 
 
 @lean()
@@ -42,7 +42,7 @@ def mark(
     """A mark for each fix of a track sorted by time (seconds, metres): GOOD or why not.
 
     `trusted` is a fix known to be good, from which the track is followed (-1: from the first); marks before
-    it mean nothing. Which of them are certain, `sure` tells.
+    it mean nothing. Also, how many leading fixes keep their marks whatever comes later.
     """
     n = len(t)
     marks = np.zeros(n, np.uint8)
@@ -50,35 +50,8 @@ def mark(
         if accuracy_m[i] > worst_m:
             marks[i] = INACCURATE
     _one_fix_a_time(t, x, y, accuracy_m, marks, trusted)
-    _set_aside_stale(t, x, y, speed_mps, marks)
-    _set_aside_spikes(t, x, y, marks, trusted)
-    return marks
-
-
-@lean()
-def sure(t: Floats, x: Floats, y: Floats, marks: Marks) -> int:
-    """How many leading good fixes keep their marks and their smoothed places whatever fixes come later.
-
-    Repeats of one position at the very end may turn out stale until they have lasted long enough.
-    """
-    n = len(t)
-    first = n - 1
-    while first > 0 and x[first - 1] == x[n - 1] and y[first - 1] == y[n - 1]:
-        first -= 1
-        if t[n - 1] - t[first] > STALE_RUN_MAX_S:
-            first = n - 1
-            break
-    known = 0
-    newest = 0.0
-    for i in range(first + 1):
-        if marks[i] == GOOD:
-            known += 1
-            newest = t[i]
-    count = 0
-    for i in range(first + 1):
-        if marks[i] == GOOD and t[i] < newest - LOOK_AHEAD_S - SMOOTH_WITHIN_S:
-            count += 1
-    return min(count, max(known - 2, 0))
+    known = _set_aside_stale(t, x, y, speed_mps, marks)
+    return marks, _set_aside_spikes(t, x, y, marks, trusted, known)
 
 
 @lean()
@@ -118,13 +91,14 @@ def _one_fix_a_time(t: Floats, x: Floats, y: Floats, accuracy_m: Floats, marks: 
 
 
 @lean()
-def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: Marks) -> None:
+def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: Marks) -> int:
     """A phone that repeats its last position while the vehicle moves: the repeats are set aside.
 
-    Seen by the reported speed, or by the jump at the end that only the whole run's time explains.
+    Seen by the reported speed, or by the jump at the end that only the whole run's time explains. Returns how
+    many leading fixes that is certain of: repeats at the very end may yet turn out to be stale.
     """
     n = len(t)
-    first = 0
+    first, known = 0, n
     while first < n - 1:
         end = first + 1
         while end < n and (x[end] == x[first] and y[end] == y[first]):
@@ -142,12 +116,19 @@ def _set_aside_stale(t: Floats, x: Floats, y: Floats, speed_mps: Floats, marks: 
                 for k in range(first + 1, end):
                     if marks[k] == GOOD:
                         marks[k] = STALE
+            if end == n and t[end - 1] - t[first] <= STALE_RUN_MAX_S:
+                known = first + 1
         first = end
+    return known
 
 
 @lean()
-def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: int) -> None:
-    """Fixes that no vehicle could reach and return from: alone or a few together."""
+def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: int, known: int) -> int:
+    """Fixes that no vehicle could reach and return from: alone or a few together.
+
+    The marks of so many leading fixes are known so far. Returns of how many they are now: up to the first
+    that looks out of place and that fixes still to come may judge.
+    """
     n = len(t)
     last = trusted
     i = trusted + 1
@@ -156,7 +137,10 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
             i += 1
             continue
         if last < 0:
-            if _first_is_out(t, x, y, marks, i):
+            is_out, asked = _first_is_out(t, x, y, marks, i)
+            if asked >= known:
+                known = min(known, i)
+            if is_out:
                 marks[i] = SPIKE
             else:
                 last = i
@@ -168,7 +152,9 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
             last = i
             i += 1
             continue
-        back = _return_index(t, x, y, marks, last, i)
+        back, asked = _return_index(t, x, y, marks, last, i)
+        if asked >= known:
+            known = min(known, i)
         if back > 0:
             for k in range(i, back):
                 if marks[k] == GOOD:
@@ -177,11 +163,15 @@ def _set_aside_spikes(t: Floats, x: Floats, y: Floats, marks: Marks, trusted: in
         else:
             last = i
             i += 1
+    return known
 
 
 @lean()
-def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool:
-    """Whether the first fix is out of reach of those after it, which agree among themselves."""
+def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> Any:
+    """Whether the first fix is out of reach of those after it, which agree among themselves.
+
+    And the last fix that was asked for, one beyond them where they do not tell.
+    """
     n = len(t)
     previous = i
     seen = 0
@@ -190,21 +180,24 @@ def _first_is_out(t: Floats, x: Floats, y: Floats, marks: Marks, i: int) -> bool
             continue
         speed = _away_m(x, y, k, previous) / max(t[k] - t[previous], 0.5)
         if previous == i and speed <= MAX_SPEED_MPS:
-            return False
+            return False, k
         if previous != i and speed > MAX_SPEED_MPS:
-            return False
+            return False, k
         previous = k
         seen += 1
         if seen >= 3:
-            return True
+            return True, k
         if t[k] - t[i] > LOOK_AHEAD_S:
-            return False
-    return False
+            return False, k
+    return False, n
 
 
 @lean()
-def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> int:
-    """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby."""
+def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: int) -> Any:
+    """Index of the fix that is back from an excursion last → i, or -1 when there is none nearby.
+
+    And the last fix that was asked for, one beyond them where they do not tell.
+    """
     n = len(t)
     leg_out = _away_m(x, y, i, last)
     impossible = leg_out / max(t[i] - t[last], 0.5) > MAX_SPEED_MPS
@@ -215,18 +208,18 @@ def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: i
             continue
         looked += 1
         if looked > SUSPECTS or (looked > 1 and t[k] - t[i] > LOOK_AHEAD_S):
-            return -1
+            return -1, k
         leg_back = _away_m(x, y, k, previous)
         speed_back = leg_back / max(t[k] - t[previous], 0.5)
         across = _away_m(x, y, k, last)
         reachable = across / max(t[k] - t[last], 0.5) < (MAX_SPEED_MPS if impossible else SPIKE_SPEED_MPS)
         ratio = (leg_out + leg_back) / max(across, 1.0)
         if speed_back > SPIKE_SPEED_MPS and reachable and ratio > SPIKE_RATIO:
-            return k
+            return k, k
         if impossible and reachable and speed_back > MAX_SPEED_MPS:
-            return k
+            return k, k
         previous = k
-    return -1
+    return -1, n
 
 
 @njit(cache=True)

@@ -16,6 +16,7 @@ Bytes = npt.NDArray[np.uint8]
 COLUMNS: Final = 5  # of a track: ts_ms, lat, lon, accuracy_m, speed_mps
 STALE_CONTEXT_MS: Final = 60_000
 NOWHERE_DEG: Final = 1e-3  # so near (0, 0) a position is none
+FIRST: Final = 3  # fixes about which the plane is laid
 
 FLOATS: Final = 12
 T, RAW_X, RAW_Y, X, Y, NOISE_M, JITTER_M, SPEED_MPS, ROW, TOLD_MPS, TOO_LITTLE, TOO_MUCH = range(FLOATS)
@@ -27,10 +28,11 @@ BYTES: Final = 2
 STATE, KIND = range(BYTES)
 """Rows of the small numbers of believed fixes (see `motion.decode`)."""
 
-_mark, _sure, _jitter_m, _smooth = cleaning.mark, cleaning.sure, cleaning.jitter_m, cleaning.smooth
+_mark, _jitter_m, _smooth = cleaning.mark, cleaning.jitter_m, cleaning.smooth
 _decode, _believe = motion.decode, speeds.believe
 _GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
-_SMOOTH_WITHIN_S, _BASES_WITHIN_S = cleaning.SMOOTH_WITHIN_S, 2.0 * motion.BASE_MOST_S
+_SMOOTH_FROM_M, _SMOOTH_WITHIN_S = cleaning.SMOOTH_FROM_M, cleaning.SMOOTH_WITHIN_S
+_BASES_WITHIN_S = 2.0 * motion.BASE_MOST_S
 _BACK_S = speeds.BACK_MOST_S
 
 
@@ -114,6 +116,21 @@ def _since(floats: Floats, base: int, seconds: float) -> int:
     return first
 
 
+@lean()
+def _certain(floats: Floats, base: int, marks: Bytes) -> int:
+    """Up to which fix from `base` on all stays as it is, of the good ones of these with certain marks.
+
+    Noisy ones are smoothed with those that come soon after.
+    """
+    end = base
+    for k in range(len(marks)):
+        end += marks[k] == _GOOD
+    for k in range(base, end):
+        if floats[NOISE_M, k] >= _SMOOTH_FROM_M and floats[T, end - 1] - floats[T, k] <= _SMOOTH_WITHIN_S:
+            return k
+    return end
+
+
 @njit()
 def _place(floats: Floats, base: int, count: int) -> None:
     """Smooth the places of the fixes from `base` on with what came before."""
@@ -158,11 +175,10 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
     first_row = _context(track, base_row) if known else 0
     trusted = base_row - first_row if known else -1
     t, x, y, accuracy, speed = _read(track, first_row, end, frame)
-    marks = _mark(t, x, y, accuracy, speed, frame.worst_m, trusted)
+    marks, judged = _mark(t, x, y, accuracy, speed, frame.worst_m, trusted)
     if known:
         marks[:trusted] = _BEFORE
         marks[trusted] = _GOOD
-    sure = _sure(t, x, y, marks)
     start = int(small[STATE, base]) if known else -1
     kind = small[KIND, base]
     first = floats[JITTER_M, base] if known else frame.noise_m
@@ -172,7 +188,9 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
     _noise(floats, base, count, first)
     _place(floats, base, count)
     _speeds(floats, base, count, known)
-    since = _since(floats, base, _BASES_WITHIN_S)
+    if not known and count < FIRST:
+        judged = 0  # others may yet be among those
+    since, sure = _since(floats, base, _BASES_WITHIN_S), _certain(floats, base, marks[:judged])
     state, kinds, n_final = _decode(
         floats[T, since:count],
         floats[X, since:count],
@@ -180,11 +198,11 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
         floats[NOISE_M, since:count],
         floats[SPEED_MPS, since:count],
         start,
-        sure + base - since,
+        sure - since,
         base - since,
     )
     small[STATE, base:count] = state[base - since :]
     small[KIND, base:count] = kinds[base - since :]
     if known:
         small[KIND, base] = kind
-    return count, base + n_final
+    return count, max(final, base + n_final)

@@ -42,14 +42,18 @@ LONG_GAP_S = 6.0  # one look tells of the moments in a shorter gap
 LEAST = 1e-12  # density of what fits nothing at all
 NOTHING = 32.0  # exp(-NOTHING) is nothing beside that
 TINY = 1e-200  # products are let go this far, no further
+AGES = 700.0  # exp(AGES) is still a number
 
 T, X, Y, NOISE_M, SPEED_MPS, MANY = range(6)
 """Rows of a window: seconds, place, noise, reported speed, how many fixes were averaged."""
 
-WEIGHT, STEP2, TOLD_STILL, TOLD_WALK, AWAY, NOISE2, AT_VAN, ELSEWHERE, OTHERWISE, BEST = range(10)
-"""Rows of what is known of each fix: how much it tells, the variance of a step, density of its speed while
-the driver is at the van and while he may walk; and, for the place being looked at: how far from it, variance,
-density at it and astray; its score for the best moment so far."""
+KNOWN = 12
+WEIGHT, STEP2, DRIFT2, AGE, TOLD_STILL, TOLD_WALK = range(6)
+AWAY, NOISE2, AT_VAN, ELSEWHERE, OTHERWISE, BEST = range(6, KNOWN)
+"""Rows of what is known of each fix: how much it tells, the variances of a step and of drift in the long run,
+its age for drift (see `_age`), density of its speed while the driver is at the van and while he may walk;
+and, for the place being looked at: how far from it, variance, density at it and astray; its score for the
+best moment so far."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -168,42 +172,54 @@ def _window(
 def _known(w: Floats, jitter_m: float) -> Floats:
     """What is known of each fix of a window whatever the moment, and room for what depends on it."""
     n = w.shape[1]
-    f = np.empty((10, n))
+    f = np.empty((KNOWN, n))
     for k in range(n):
         around = w[T, min(k + 1, n - 1)] - w[T, max(k - 1, 0)]
         f[WEIGHT, k] = min(1.0, 0.5 * around / TOLD_S)
         f[STEP2, k] = jitter_m * jitter_m / w[MANY, k]
+        f[DRIFT2, k] = 2.0 * w[NOISE_M, k] ** 2
+        f[AGE, k] = _age(w, w[T, k])
         f[TOLD_STILL, k] = _told_standing(w[SPEED_MPS, k], 0.4)
         f[TOLD_WALK, k] = _told_standing(w[SPEED_MPS, k], 1.2)
     return f
 
 
 @lean(error_model="numpy")
+def _age(w: Floats, t: float) -> float:
+    """The lesser of two by the greater is how much of drift lasts between their times.
+
+    Counted from the middle of the window, as far as numbers go.
+    """
+    return exp(min(max((t - w[T, w.shape[1] // 2]) / DRIFT_S, -AGES), AGES))
+
+
+@lean(error_model="numpy")
 def _place(w: Floats, m: int) -> Any:
-    """Where the vehicle stands if fix m is the first that stands, and at what time that is seen."""
+    """Where the vehicle stands if fix m is the first that stands, and the age at which that is seen."""
     px = py = mid = 0.0
     k = m
     while k < w.shape[1] and w[T, k] - w[T, m] <= PLACE_S:
         px, py, mid = px + w[X, k], py + w[Y, k], mid + w[T, k]
         k += 1
-    return px / (k - m), py / (k - m), mid / (k - m)
+    return px / (k - m), py / (k - m), _age(w, mid / (k - m))
 
 
 @lean(error_model="numpy")
-def _seen_from(w: Floats, f: Floats, k: int, px: float, py: float, mid: float) -> None:
-    """Note of fix k how it lies to a place that was seen at a time."""
+def _seen_from(w: Floats, f: Floats, k: int, px: float, py: float, age: float, stands: bool) -> None:
+    """Note of fix k, which drives or stands, how it lies to a place that was seen at an age."""
     d = sqrt((w[X, k] - px) ** 2 + (w[Y, k] - py) ** 2)
-    drift = 2.0 * w[NOISE_M, k] ** 2 * (1.0 - exp(-abs(w[T, k] - mid) / DRIFT_S))
+    lasting = f[AGE, k] / age if f[AGE, k] < age else age / f[AGE, k]
     f[AWAY, k] = d
-    f[NOISE2, k] = f[STEP2, k] + drift
-    f[AT_VAN, k] = _normal2(d, f[NOISE2, k])
-    f[ELSEWHERE, k] = ASTRAY * _normal2(d, f[NOISE2, k] + ASTRAY_M**2)
+    f[NOISE2, k] = f[STEP2, k] + f[DRIFT2, k] * (1.0 - lasting)
+    if stands:
+        f[AT_VAN, k] = _normal2(d, f[NOISE2, k])
+        f[ELSEWHERE, k] = ASTRAY * _normal2(d, f[NOISE2, k] + ASTRAY_M**2)
 
 
 @lean(error_model="numpy")
 def _look(
     w: Floats, f: Floats, m: int, at: float, base: float, best: float, cruise: float,
-    px: float, py: float, mid: float, scores: Floats, seen: int,
+    px: float, py: float, age: float, scores: Floats, seen: int,
 ) -> Any:  # fmt: skip
     """Score of a moment before fix m; fixes are looked at from it outwards until there is no hope.
 
@@ -217,7 +233,7 @@ def _look(
         for k in (m + i, m - 1 - i):
             if 0 <= k < n:
                 if i >= seen:
-                    _seen_from(w, f, k, px, py, mid)
+                    _seen_from(w, f, k, px, py, age, k >= m)
                 if k < m:
                     p = _driving(f, k, at - w[T, k], w[SPEED_MPS, k], cruise, BRAKES_MPS2[USUAL])
                 else:
@@ -270,6 +286,62 @@ def _braked(w: Floats, f: Floats, m: int, at: float, cruise: float, brake: float
 
 
 @njit(cache=True, error_model="numpy")
+def _search(
+    w: Floats, f: Floats, middle: int, cruise_mps: float, other_x: float, other_y: float, other_known: bool
+) -> Any:
+    """The best score of the moments before each fix, what its place alone adds to it, and the best of all.
+
+    From the fix `middle` outwards, so that the bad ones are soon seen to be.
+    """
+    n = w.shape[1]
+    looked, based, best, best_base = np.full(n, -np.inf), np.zeros(n), -np.inf, -np.inf
+    scores = np.empty(n)
+    f[BEST] = -np.inf
+    first = min(max(middle, 1), n - 1)
+    for i in range(2 * n):
+        m = first + ((i + 1) // 2 if i % 2 else -(i // 2))
+        if not 1 <= m < n:
+            continue
+        px, py, age = _place(w, m)
+        if other_known:
+            apart = sqrt((px - other_x) ** 2 + (py - other_y) ** 2)
+            based[m] = log(_normal2(apart, SAME_PLACE_M**2 + 4.0 * w[NOISE_M, m] ** 2) + 1e-7)
+        gap = w[T, m] - w[T, m - 1]
+        seen = 0
+        looks = 1 if gap <= LONG_GAP_S else 3
+        for s in range(looks):
+            at = w[T, m - 1] + gap * (s + 0.5) / looks
+            score, seen = _look(w, f, m, at, based[m], best_base, cruise_mps, px, py, age, scores, seen)
+            looked[m] = max(looked[m], score)
+            if score > best:
+                best, best_base = score, based[m]
+                f[BEST] = scores
+    return looked, based, best
+
+
+@njit(cache=True, error_model="numpy")
+def _weighed(w: Floats, f: Floats, looked: Floats, based: Floats, best: float, cruise_mps: float) -> Any:
+    """Lower tail, median and upper tail of all moments for which there is hope."""
+    n = w.shape[1]
+    moments, width, scores = np.empty(n * MOMENTS), np.empty(n * MOMENTS), np.empty(n * MOMENTS)
+    count = 0
+    for m in range(1, n):
+        if looked[m] < best - HOPELESS:
+            continue
+        px, py, age = _place(w, m)
+        for k in range(n):
+            _seen_from(w, f, k, px, py, age, k >= m)
+        gap = w[T, m] - w[T, m - 1]
+        steps = min(MOMENTS, max(1, round(gap / MOMENT_S)))
+        for s in range(steps):
+            at = w[T, m - 1] + gap * (s + 0.5) / steps
+            moments[count], width[count] = at, gap / steps
+            scores[count] = _closely(w, f, m, at, based[m], cruise_mps)
+            count += 1
+    return _quantiles(moments[:count], width[:count], scores[:count])
+
+
+@njit(cache=True, error_model="numpy")
 def halt_time(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats,
     edge: int, begin: int, end: int, jitter_m: float, cruise_mps: float,
@@ -287,44 +359,8 @@ def halt_time(
     if n < 2:
         return t[edge], t[edge], t[edge]
     f = _known(w, jitter_m)
-    looked, based, best, best_base = np.full(n, -np.inf), np.zeros(n), -np.inf, -np.inf
-    scores = np.empty(n)
-    f[BEST] = -np.inf
-    first = min(max(middle, 1), n - 1)
-    for i in range(2 * n):  # from the edge outwards
-        m = first + ((i + 1) // 2 if i % 2 else -(i // 2))
-        if not 1 <= m < n:
-            continue
-        px, py, mid = _place(w, m)
-        if other_known:
-            apart = sqrt((px - other_x) ** 2 + (py - other_y) ** 2)
-            based[m] = log(_normal2(apart, SAME_PLACE_M**2 + 4.0 * w[NOISE_M, m] ** 2) + 1e-7)
-        gap = w[T, m] - w[T, m - 1]
-        seen = 0
-        looks = 1 if gap <= LONG_GAP_S else 3
-        for s in range(looks):
-            at = w[T, m - 1] + gap * (s + 0.5) / looks
-            score, seen = _look(w, f, m, at, based[m], best_base, cruise_mps, px, py, mid, scores, seen)
-            looked[m] = max(looked[m], score)
-            if score > best:
-                best, best_base = score, based[m]
-                f[BEST] = scores
-    moments, width, weighed = np.empty(n * MOMENTS), np.empty(n * MOMENTS), np.empty(n * MOMENTS)
-    count = 0
-    for m in range(1, n):
-        if looked[m] < best - HOPELESS:
-            continue
-        px, py, mid = _place(w, m)
-        for k in range(n):
-            _seen_from(w, f, k, px, py, mid)
-        gap = w[T, m] - w[T, m - 1]
-        steps = min(MOMENTS, max(1, round(gap / MOMENT_S)))
-        for s in range(steps):
-            at = w[T, m - 1] + gap * (s + 0.5) / steps
-            moments[count], width[count] = at, gap / steps
-            weighed[count] = _closely(w, f, m, at, based[m], cruise_mps)
-            count += 1
-    low, best, high = _quantiles(moments[:count], width[:count], weighed[:count])
+    looked, based, best = _search(w, f, middle, cruise_mps, other_x, other_y, other_known)
+    low, best, high = _weighed(w, f, looked, based, best, cruise_mps)
     for k in range(1, n):  # between two fixes anything may have happened
         if w[T, k - 1] <= best <= w[T, k]:
             low, high = min(low, w[T, k - 1]), max(high, _shown(w, k))

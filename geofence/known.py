@@ -53,7 +53,8 @@ class Known:
         row, begin = len(self._row_of), self._stop_count
         planned = self._plan.of_customer.get(fence.customer_id, ())
         end = self._stop_count = begin + len(planned)
-        self._make_room(row, end)
+        if row == len(self.table.whole) or end > len(self.table.stops):
+            self._make_room(row, end)
         whole, needed_s, stops, needs = self.table
         for at, stop in enumerate(planned, begin):
             stops[at], needs[at] = stop.number, self._need_of[stop.number] + _climb(fence.facts)

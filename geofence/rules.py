@@ -23,7 +23,7 @@ class Rules:
     allowed_lateness_s: float = 30.0
     """Pings may come so late, by their own time, and still be used in place."""
 
-    decide_after_s: float = 120.0
+    decide_after_s: float = 90.0
     """A visit is reported so long after its departure, when what follows has been seen."""
 
     dwell_s: float = 20.0

@@ -1,5 +1,6 @@
 """One working day of one driver's pings in the order of their own time, and the fixes decoded from them."""
 
+import gc
 from array import array
 from bisect import bisect_left
 from typing import Final
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import decoding, ripening
-from geofence.decoding import COLUMNS, NOWHERE_DEG, Frame
+from geofence.decoding import COLUMNS, FIRST, NOWHERE_DEG, Frame
 from geofence.geometry import LocalPlane
 from geofence.ripening import Ripe, Waits
 from geofence.rules import Rules
@@ -62,13 +63,23 @@ class Track:
         times = rows[:, 0]
         if (not self.rows or times[0] > self.rows[-COLUMNS]) and bool(np.all(times[1:] > times[:-1])):
             begin = len(self)
-            self.rows.frombytes(rows.tobytes())
+            self.extend(rows)
             return 0, begin
         return self._merge(rows)
 
     def extend(self, rows: Rows) -> None:
         """Add rows that are known to follow in order."""
-        self.rows.frombytes(np.ascontiguousarray(rows).tobytes())
+        self._write(len(self), np.ascontiguousarray(rows).tobytes())
+
+    def _write(self, at: int, rows: bytes) -> None:
+        """Write rows from number `at` on, in place of all there."""
+        try:
+            del self.rows[at * COLUMNS :]
+            self.rows.frombytes(rows)
+        except BufferError:  # numba leaves what it has just compiled a kernel for in a cycle
+            gc.collect()
+            del self.rows[at * COLUMNS :]
+            self.rows.frombytes(rows)
 
     def _merge(self, rows: Rows) -> tuple[int, int | None]:
         at = bisect_left(range(len(self)), rows[:, 0].min(), key=self.ts_ms)
@@ -80,8 +91,7 @@ class Track:
         duplicates = len(tail) + len(rows) - len(both)
         if len(new) == 0:
             return duplicates, None
-        del self.rows[at * COLUMNS :]
-        self.rows.frombytes(np.ascontiguousarray(both).tobytes())
+        self._write(at, np.ascontiguousarray(both).tobytes())
         return duplicates, at + int(new[0])
 
     def row_after(self, ts_ms: float) -> int:
@@ -298,5 +308,5 @@ class Decoded:
         if self.placed:
             return
         usable = part[(np.abs(part[:, 1]) > NOWHERE_DEG) | (np.abs(part[:, 2]) > NOWHERE_DEG)]
-        at = np.sort((usable if len(usable) else part)[:3, 1:3], axis=0)
+        at = np.sort((usable if len(usable) else part)[:FIRST, 1:3], axis=0)
         self.plane = LocalPlane(*at[len(at) // 2].tolist())

@@ -15,7 +15,7 @@ def marks(fixes, accuracy_m=NAN, speed_mps=NAN, worst_m=150.0) -> list[int]:
     t, x = (np.array([f[n] for f in fixes], dtype=float) for n in (0, 1))
     accuracy = np.array([f[2] if len(f) > 2 else accuracy_m for f in fixes], dtype=float)
     speed = np.array([f[3] if len(f) > 3 else speed_mps for f in fixes], dtype=float)
-    return cleaning.mark(t, x, np.zeros(len(t)), accuracy, speed, worst_m, -1).tolist()
+    return cleaning.mark(t, x, np.zeros(len(t)), accuracy, speed, worst_m, -1)[0].tolist()
 
 
 def test_a_spike_is_set_aside():
@@ -86,10 +86,8 @@ def test_fixes_that_are_sure_keep_their_marks_whatever_comes_later(found, at):
     t = np.cumsum([gap for gap, _ in found]).astype(float)
     x = np.array([place for _, place in found], dtype=float)
     y, unknown = np.zeros(len(t)), np.full(len(t), NAN)
-    whole = cleaning.mark(t, x, y, unknown, unknown, 150.0, -1)
+    whole, _ = cleaning.mark(t, x, y, unknown, unknown, 150.0, -1)
     while 0 < at < len(t) and t[at] == t[at - 1]:
         at += 1
-    head = cleaning.mark(t[:at], x[:at], y[:at], unknown[:at], unknown[:at], 150.0, -1)
-    sure = cleaning.sure(t[:at], x[:at], y[:at], head)
-    good, good_later = np.flatnonzero(head == GOOD), np.flatnonzero(whole == GOOD)
-    assert good[:sure].tolist() == good_later[:sure].tolist()
+    head, sure = cleaning.mark(t[:at], x[:at], y[:at], unknown[:at], unknown[:at], 150.0, -1)
+    assert head[:sure].tolist() == whole[:sure].tolist()

@@ -109,7 +109,7 @@ def brute(t, x, y, noise_m, speed):
     for m in range(1, w.shape[1]):
         place = edges._place(w, m)
         for k in range(w.shape[1]):
-            edges._seen_from(w, f, k, *place)
+            edges._seen_from(w, f, k, *place, k >= m)
         gap = w[0, m] - w[0, m - 1]
         steps = min(edges.MOMENTS, max(1, round(gap / edges.MOMENT_S)))
         moments = w[0, m - 1] + gap * (np.arange(steps) + 0.5) / steps

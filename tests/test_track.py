@@ -1,6 +1,9 @@
 """A day's pings in the order of their own time, and decoding them in steps or at once."""
 
+import gc
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +55,26 @@ def test_the_first_new_row_is_the_first_that_differs(before, added):
     else:
         assert np.array_equal(track.matrix(0, first), old[:first], equal_nan=True)
         assert as_set(track.matrix(first, first + 1)).isdisjoint(as_set(old))
+
+
+def test_a_track_grows_though_a_view_of_it_waits_to_be_collected():
+    track = Track()
+    track.append(matrix([(1, 0, 0, 5.0, 0.0)]))
+    gc.disable()
+    try:
+        cycle = [np.frombuffer(track.rows)]
+        cycle.append(cycle)
+        with pytest.raises(BufferError):
+            track.rows.append(0.0)
+        del cycle
+        track.append(matrix([(2, 0, 0, 5.0, 0.0)]))
+        cycle = [np.frombuffer(track.rows)]
+        cycle.append(cycle)
+        del cycle
+        track.append(matrix([(0, 0, 0, 5.0, 0.0)]))
+    finally:
+        gc.enable()
+    assert track.matrix()[:, 0].tolist() == [0, 1, 2]
 
 
 @given(rows, st.integers(-1, 13))
