@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import edges, rows, unseen
+from geofence import edges, rows, runs, unseen
 from geofence.compiling import kernel, lean
 from geofence.edges import halt_time
 from geofence.motion import STAND
@@ -25,7 +25,7 @@ SEARCH_REACH_M = 150.0
 SEARCH_FIXES = 150  # at most so many are looked at
 
 
-@kernel(edges, rows, unseen)
+@kernel(edges, rows, runs, unseen)
 def describe(
     t: Floats,
     x: Floats,
@@ -40,7 +40,7 @@ def describe(
     jitter: float,
     row: Floats,
 ) -> None:
-    """Times, places and evidence of the standing rows i..j."""
+    """Times, places and evidence of the standing rows i..j (see `runs`)."""
     n = len(t)
     a = _calm_row(t, x, y, jitter, i, j)
     b = _calm_row(t, x, y, jitter, j, a)
@@ -75,13 +75,14 @@ def describe(
     while b > a and t[b] > depart:
         b -= 1
     px, py = _park(t, x, y, a, b)
-    row[0], row[1] = a, b
-    row[2], row[3], row[4], row[5], row[6], row[7] = arrive, depart, lo, since, until, hi
-    row[8] = _search(t, x, y, a, px, py)
-    row[9], row[10] = px, py
-    row[11], row[12], row[13], row[18] = _door(t, x, y, noise_m, jitter, a, b, px, py)
-    row[14] = _max_gap(t, t[max(a - 1, 0)], t[min(b + 1, n - 1)], a, b)
-    row[15] = 2.0 if b == n - 1 else 0.0
+    row[runs.FIRST], row[runs.LAST] = a, b
+    row[runs.ARRIVED], row[runs.ARRIVED_LOW], row[runs.ARRIVED_HIGH] = arrive, lo, since
+    row[runs.DEPARTED], row[runs.DEPARTED_LOW], row[runs.DEPARTED_HIGH] = depart, until, hi
+    row[runs.SEARCH_S], row[runs.PARK_X], row[runs.PARK_Y] = _search(t, x, y, a, px, py), px, py
+    door_x, door_y, walked, noise = _door(t, x, y, noise_m, jitter, a, b, px, py)
+    row[runs.DOOR_X], row[runs.DOOR_Y], row[runs.WALKED], row[runs.NOISE_M] = door_x, door_y, walked, noise
+    row[runs.MAX_GAP_S] = _max_gap(t, t[max(a - 1, 0)], t[min(b + 1, n - 1)], a, b)
+    row[runs.HOW] = runs.OPEN_ENDED if b == n - 1 else runs.SEEN
 
 
 @kernel(rows, lean=True)

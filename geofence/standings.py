@@ -37,12 +37,12 @@ class Standings:
 
     def add(self, rows: Iterable[Standing]) -> None:
         """Keep these too."""
-        self._rows.extend(chain.from_iterable(rows))
+        self._rows.fromlist(list(chain.from_iterable(rows)))
 
     def and_(self, more: Iterable[Standing]) -> Ints:
         """The rows kept, and these."""
         rows = array("q", self._rows)
-        rows.extend(chain.from_iterable(more))
+        rows.fromlist(list(chain.from_iterable(more)))
         return np.frombuffer(rows, np.int64).reshape(-1, FIELDS)
 
     def forget_before(self, ts_ms: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geofence import describing, edges, parting, rows, unseen
+from geofence import describing, edges, parting, rows, runs, unseen
 from geofence.compiling import kernel, lean
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
@@ -16,7 +16,6 @@ from geofence.unseen import hidden_stop
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-RUN_COLUMNS = 20
 ALL = 1 << 40
 
 
@@ -76,7 +75,7 @@ def _driven_on(states: Bytes, kinds: Bytes, begin: int, final: int) -> int:
     return i
 
 
-@kernel(describing, edges, parting, rows, unseen)
+@kernel(describing, edges, parting, rows, runs, unseen)
 def _runs(
     t: Floats,
     x: Floats,
@@ -92,7 +91,7 @@ def _runs(
     most = 0
     for i in range(begin, n):
         most += states[i] == STAND or kinds[i] == HIDDEN_STOP
-    out = np.empty((most, RUN_COLUMNS), np.float64)
+    out = np.empty((most, runs.COLUMNS), np.float64)
     count = 0
     i = begin
     while i < n:
@@ -101,7 +100,6 @@ def _runs(
                 if not _certain(t, i + 1, final):
                     break
                 hidden_stop(t, x, y, states, i, out[count])
-                out[count, 19] = 0.0
                 count += 1
             i += 1
             continue
@@ -128,14 +126,14 @@ def _runs(
             while b == j and end < n - 1 and states[end] == DRIVE:
                 end += 1
             describe(t, x, y, noise_m, speed_mps, states, begin, a, b, end, jitter, out[count])
-            out[count, 16], out[count, 17], out[count, 19] = j + 1, t[j], a > i
+            out[count, runs.PARTED], out[count, runs.AFTER] = a > i, j + 1
             count += 1
             a, left = stands, b
         i = j + 1
     return out[:count]
 
 
-@kernel(describing, edges, parting, rows, unseen)
+@kernel(describing, edges, parting, rows, runs, unseen)
 def find_runs(
     floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
 ) -> Any:
@@ -153,32 +151,31 @@ def find_runs(
     certain = ALL if all_of_them else final - since
     out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, certain)
     for k in range(len(out)):
-        out[k, 0] += since
-        out[k, 1] += since
-        begin = int(out[k, 16]) + since
+        out[k, runs.FIRST] += since
+        out[k, runs.LAST] += since
+        begin = int(out[k, runs.AFTER]) + since
     return out, _driven_on(states, kinds, begin - since, final - since) + since
 
 
 def to_standstill(run: Floats, origin_ms: int) -> Standstill:
-    """The numbers of one run as a Standstill; seconds since the origin become milliseconds since 1970."""
-    v = run.tolist()
-    ms = [origin_ms + round(1000 * s) for s in v[2:8]]
-    first, last = int(v[0]), int(v[1])
+    """The row of `runs` as a Standstill; seconds since the origin become milliseconds since 1970."""
+    first, last, *s, search_s, x, y, door_x, door_y, walked, max_gap_s, noise_m, how, parted, _ = run.tolist()
+    times = [origin_ms + round(1000 * seconds) for seconds in s]
     return Standstill(
-        first=first,
-        last=last,
-        arrived_ms=ms[0],
-        departed_ms=ms[1],
-        arrived_between_ms=(ms[2], ms[3]),
-        departed_between_ms=(ms[4], ms[5]),
-        search_ms=round(1000 * v[8]),
-        park=(v[9], v[10]),
-        door=(v[11], v[12]),
-        walked=v[13] > 0,
-        pings=max(0, last - first + 1),
-        max_gap_s=v[14],
-        hidden=v[15] == 1.0,
-        open_ended=v[15] == 2.0,
-        noise_m=v[18],
-        parted=v[19] > 0,
+        first=int(first),
+        last=int(last),
+        arrived_ms=times[0],
+        departed_ms=times[1],
+        arrived_between_ms=(times[2], times[3]),
+        departed_between_ms=(times[4], times[5]),
+        search_ms=round(1000 * search_s),
+        park=(x, y),
+        door=(door_x, door_y),
+        walked=walked > 0,
+        pings=max(0, int(last - first) + 1),
+        max_gap_s=max_gap_s,
+        hidden=how == runs.HIDDEN,
+        open_ended=how == runs.OPEN_ENDED,
+        noise_m=noise_m,
+        parted=parted > 0,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import rows
+from geofence import rows, runs
 from geofence.compiling import kernel
 from geofence.motion import DRIVE, HIDDEN_MOVE_MIN_S
 from geofence.rows import step_m
@@ -18,6 +18,7 @@ BRAKE_MPS2 = 1.8  # comfortable braking and pulling away
 CRUISE_MPS = 8.0  # when the track tells no speed
 CRUISE_WITHIN_S = 90.0
 ROAD_FACTOR = 1.2  # roads are longer than the straight line
+UNSEEN_M = 10.0  # the place of a stop that no fix shows is known no better
 
 
 @njit(cache=True)
@@ -56,25 +57,27 @@ def cruise_mps(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, directio
     return min(max(length / time, 4.0), 30.0)
 
 
-@kernel(rows, lean=True)
+@kernel(rows, runs, lean=True)
 def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Floats) -> None:
-    """A stop between two fixes that both drive: what the way between them does not explain is standing."""
+    """A stop between two fixes that both drive: what the way between them does not explain is standing.
+
+    Writes its row (see `runs`).
+    """
     d = step_m(x, y, i - 1, i)
     before = cruise_mps(t, x, y, states, i - 1, -1)
     after = cruise_mps(t, x, y, states, i, 1)
     half = 0.5 * d * ROAD_FACTOR
     arrive = min(t[i - 1] + travel_s(half, before), 0.5 * (t[i - 1] + t[i]))
     depart = max(t[i] - travel_s(half, after), arrive)
-    row[0], row[1] = i, i - 1
-    row[2], row[3] = arrive, depart
-    row[4], row[5], row[6], row[7] = t[i - 1], t[i], t[i - 1], t[i]
-    row[8] = 0.0
-    row[9], row[10] = 0.5 * (x[i] + x[i - 1]), 0.5 * (y[i] + y[i - 1])
-    row[11], row[12] = row[9], row[10]
-    row[13] = 0.0
-    row[14] = t[i] - t[i - 1]
-    row[15] = 1.0
-    row[16], row[17], row[18] = i + 1, t[i], 10.0
+    park_x, park_y = 0.5 * (x[i] + x[i - 1]), 0.5 * (y[i] + y[i - 1])
+    row[runs.FIRST], row[runs.LAST] = i, i - 1
+    row[runs.ARRIVED], row[runs.ARRIVED_LOW], row[runs.ARRIVED_HIGH] = arrive, t[i - 1], t[i]
+    row[runs.DEPARTED], row[runs.DEPARTED_LOW], row[runs.DEPARTED_HIGH] = depart, t[i - 1], t[i]
+    row[runs.SEARCH_S], row[runs.PARK_X], row[runs.PARK_Y] = 0.0, park_x, park_y
+    row[runs.DOOR_X], row[runs.DOOR_Y], row[runs.WALKED], row[runs.NOISE_M] = park_x, park_y, 0.0, UNSEEN_M
+    row[runs.MAX_GAP_S] = t[i] - t[i - 1]
+    row[runs.HOW] = runs.HIDDEN
+    row[runs.PARTED], row[runs.AFTER] = 0.0, i + 1
 
 
 @kernel(rows, lean=True)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence import runs
 from geofence.decoding import FLOATS, NOISE_M, SPEED_MPS, T, X
 from geofence.motion import HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.parting import CLOSE_S
@@ -151,14 +152,17 @@ def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, 
     floats[T], floats[X], floats[NOISE_M] = t, np.cumsum((1 - state) * 30.0), 4.0
     floats[SPEED_MPS] = np.nan
     final = int(r.integers(0, n + 1))
-    runs, _ = find_runs(floats, np.stack((state, kind)), 0, n, begin, n, True)
-    after = int(runs[0, 16]) if len(runs) else n
+    found, _ = find_runs(floats, np.stack((state, kind)), 0, n, begin, n, True)
+    after = int(found[0, runs.AFTER]) if len(found) else n
     closed, ahead = progress(t, state, kind, begin, final)
     if after < final and t[final - 1] >= t[after] + CLOSE_S:
         assert closed
     certain, next_ahead = find_runs(floats, np.stack((state, kind)), 0, n, begin, final, False)
-    sure = [a < final and t[final - 1] >= t[a] + CLOSE_S for a in runs[:, 16].astype(int).clip(max=n - 1)]
-    assert np.array_equal(certain, runs[: sure.index(False) if False in sure else n])
-    assert next_ahead == progress(t, state, kind, int(certain[-1, 16]) if len(certain) else begin, final)[1]
+    sure = [
+        a < final and t[final - 1] >= t[a] + CLOSE_S for a in found[:, runs.AFTER].astype(int).clip(max=n - 1)
+    ]
+    assert np.array_equal(certain, found[: sure.index(False) if False in sure else n])
+    next_begin = int(certain[-1, runs.AFTER]) if len(certain) else begin
+    assert next_ahead == progress(t, state, kind, next_begin, final)[1]
     assert begin <= ahead <= max(begin, final)
     assert not ((state == STAND) | (kind == HIDDEN_STOP))[begin:ahead].any()
