@@ -15,11 +15,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geofence.evidence import Candidate, Nearby, idle_dwell
+from geofence.fences import Fence
 from geofence.groups import NEAREST, Target
 from geofence.hypotheses import G_ID, G_SIZE, G_START, M_CANDIDATE, M_NUMBER, Stand, empty_beam
 from geofence.known import Known
 from geofence.onward import UNPLANNED
-from geofence.plan import Plan
+from geofence.plan import Plan, PlannedStop
 from geofence.standstills import Standstill
 from geofence.stepping import Used, believed, extended
 from geofence.walk import Walk
@@ -160,6 +161,10 @@ class Assigner:
         if not self._weighed:
             self._weigh()
         return standing.believed()
+
+    def need(self, fence: Fence, planned: PlannedStop | None) -> float:
+        """How long a service there should take, relative to others."""
+        return self._known.need(fence, planned)
 
     def forget(self, number: int) -> None:
         """The belief about that standstill is not asked for any more."""

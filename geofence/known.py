@@ -41,6 +41,10 @@ class Known:
         """How many have a number."""
         return len(self._customers)
 
+    def need(self, fence: Fence, planned: PlannedStop | None) -> float:
+        """How long a service there should take, relative to others."""
+        return (self.mean_need if planned is None else self._need_of[planned.number]) + _climb(fence.facts)
+
     def rows(self, fences: Iterable[Fence]) -> Ints:
         """The rows of these fences in the table."""
         known = self._row_of

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from geofence.assignment import Assigner, Belief
 from geofence.events import FenceEvent, ServiceTime
+from geofence.handover import Served, handover, is_hidden
 from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.records import Writer
@@ -51,13 +52,19 @@ class _Before(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A visit with all that its records depend on, and those last made of it."""
+    """A visit with all that its records depend on, and those last made of it.
+
+    `told` are its stays with the times at which it was handed over in a silence, from the visit before or to
+    the next, which then began `handed_on_ms`; see `handover`.
+    """
 
     visit: Visit
     stays: Sequence[Stay]
     ids: Sequence[str]
     before: _Before
     until_ms: int
+    told: Sequence[Stay]
+    handed_on_ms: int | None = None
     belief: Belief | None = None
     records: Sequence[ServiceTime] = ()
 
@@ -75,6 +82,7 @@ class Reporter:
         self._first_unsettled = 0  # stays before this number belong to settled visits
         self._settled = _Before({})
         self._visits: list[_Known] = []  # of the unsettled stays
+        self._handed_on_ms: int | None = None  # when the visit before them handed over to the first
         self._served: dict[int, Set[str]] = {}  # the customers of these, by part
         self._grown = False  # there are stays since these were made
         self._due_ms = 0  # nothing new can be told of an earlier time
@@ -144,8 +152,26 @@ class Reporter:
             before = visits[-1].before.and_(visits[-1].visit) if visits else self._settled
             stays = [self._stays[n] for n in visit.parts]
             ids = self._ids(visit, stays[0].standstill.arrived_ms, before)
-            visits.append(_Known(visit, stays, ids, before, stays[-1].standstill.departed_ms))
+            visits.append(_Known(visit, stays, ids, before, stays[-1].standstill.departed_ms, stays))
+        self._hand_over(assigner, max(same - 1, 0))
         self._grown = False
+
+    def _hand_over(self, assigner: Assigner, since: int) -> None:
+        """Tell the visits from number `since` on, whose next may be new, by when they were handed over."""
+        visits = self._visits
+        came_ms = visits[since - 1].handed_on_ms if since else self._handed_on_ms
+        for n in range(since, len(visits)):
+            known, left_ms = visits[n], None
+            told = [known.stays[0].handed_over(came_ms, None), *known.stays[1:]]
+            came_ms = None
+            if n + 1 < len(visits):
+                own, after = Served(known.visit, told), Served(visits[n + 1].visit, visits[n + 1].stays)
+                found = _handover(own, after, assigner) if is_hidden(own, after) else None
+                left_ms, came_ms = found or (None, None)
+            told[-1] = told[-1].handed_over(None, left_ms)
+            if told != known.told:
+                known.told, known.belief = told, None
+            known.handed_on_ms = came_ms
 
     def _ids(self, visit: Visit, first_ms: int, before: _Before) -> list[str]:
         ordinals = (before.unplanned.get(t.customer_id, 0) if t.planned is None else 0 for t in visit.targets)
@@ -155,7 +181,7 @@ class Reporter:
         """Make the records of a visit, or those that there are once more with another belief."""
         if known.belief is None:
             known.records = self._writer.records(
-                known.visit, known.stays, belief, known.ids, known.before.furthest
+                known.visit, known.told, belief, known.ids, known.before.furthest
             )
         else:
             known.records = self._writer.believed(known.records, known.visit, belief)
@@ -176,6 +202,7 @@ class Reporter:
     def _settle(self, visits: int) -> None:
         """Nothing can change so many of the first visits any more."""
         self._settled = self._visits[visits].before
+        self._handed_on_ms = self._visits[visits - 1].handed_on_ms
         self._first_unsettled = self._visits[visits].visit.parts[0]
         self._drop(slice(visits))
 
@@ -190,6 +217,15 @@ class Reporter:
         while self._stays and (number := next(iter(self._stays))) < gone:
             del self._stays[number]
             assigner.forget(number)
+
+
+def _handover(before: Served, after: Served, assigner: Assigner) -> tuple[int, int] | None:
+    """See `handover`, by what the orders of both need."""
+    needs = [
+        sum(assigner.need(c.fence, t.planned) for t in served.visit.targets if (c := served.stays[0].at(t)))
+        for served in (before, after)
+    ]
+    return handover(before, after, needs[0] / sum(needs))
 
 
 def _in_time(event: FenceEvent) -> tuple[int, str, str]:

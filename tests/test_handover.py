@@ -1,0 +1,74 @@
+"""Where a silence hides a departure and the next arrival, orders tell when one visit gave way to the other."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofence.events import ServiceTime
+from geofence.routes import Order, Route, Stop
+from tests.tracks import START_MS, Drawn, batch, circle, engine_of, standing, visits
+
+A, B = circle("a", 2000), circle("b", 2300)
+
+
+def route(boxes_a: int | None, boxes_b: int | None) -> Route:
+    orders = [None if n is None else Order(boxes=n) for n in (boxes_a, boxes_b)]
+    stops = [Stop(f"s{n}", c, n, None, o) for n, (c, o) in enumerate(zip("ab", orders, strict=True), 1)]
+    return Route("r", "d", START_MS, tuple(stops))
+
+
+def handed_over(seen_a_s: float = 60, silent_s: float = 300, seen_b_s: float = 60) -> Drawn:
+    """The phone sleeps while the van stands at a, and wakes up when it stands at b."""
+    track = Drawn(noise_m=2.0).drive(2000).stand(seen_a_s).silent(silent_s, at=(2300.0, 0.0))
+    return track.stand(seen_b_s).drive(4000)
+
+
+def both(track: Drawn, boxes_a: int | None, boxes_b: int | None) -> list[ServiceTime]:
+    found = visits(track, [A, B], [route(boxes_a, boxes_b)])
+    assert [r.customer_id for r in found] == ["a", "b"]
+    return found
+
+
+def test_the_larger_order_has_the_larger_part_of_a_silence():
+    few, same, many = (both(handed_over(), *boxes) for boxes in ((1, 30), (10, 10), (30, 1)))
+    assert few[0].service_time_s + 60 < same[0].service_time_s < many[0].service_time_s - 60
+    assert same[0].service_time_s == pytest.approx(same[1].service_time_s, abs=10)
+    assert both(handed_over(), None, None)[0].service_time_s == pytest.approx(same[0].service_time_s, abs=10)
+
+
+def test_what_was_seen_of_each_is_not_doubted():
+    a, b = both(handed_over(seen_a_s=200, seen_b_s=20), 1, 30)
+    assert a.service_time_s >= 199
+    assert a.departed_between_ms == b.arrived_between_ms
+    assert a.departed_between_ms[0] <= a.departed_ms < b.arrived_ms <= a.departed_between_ms[1]
+
+
+def test_a_short_silence_is_halved():
+    for boxes in ((1, 30), (30, 1)):
+        a, b = both(handed_over(silent_s=28), *boxes)
+        middle_ms = sum(a.departed_between_ms) / 2
+        assert (a.departed_ms + b.arrived_ms) / 2 == pytest.approx(middle_ms, abs=5000)
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(20, 300), st.integers(40, 900), st.integers(20, 300)
+)
+@settings(max_examples=40)
+def test_it_is_the_same_however_the_pings_came(boxes_a, boxes_b, seen_a_s, silent_s, seen_b_s):
+    track, way = handed_over(seen_a_s, silent_s, seen_b_s), route(boxes_a, boxes_b)
+    at_once = visits(track, [A, B], [way])
+    engine = engine_of([A, B], [way])
+    told = [o for ping in track.pings for o in engine.feed(batch([ping]))] + engine.settle()
+    assert [as_it_is(r) for r in standing(told)] == [as_it_is(r) for r in at_once]
+
+
+def as_it_is(record: ServiceTime) -> tuple[object, ...]:
+    return (
+        record.customer_id,
+        record.arrived_ms,
+        record.departed_ms,
+        record.service_time_s,
+        record.arrived_between_ms,
+        record.departed_between_ms,
+        record.confidence,
+    )
