@@ -272,7 +272,10 @@ class Decoded:
         self.plane, self.placed = plane, True
 
     def forget_before(self, fix: int) -> int:
-        """Drop the fixes before this number, which must be final; returns how many were dropped."""
+        """Drop the fixes before this number, which must be final; returns how many were dropped.
+
+        Those of the last `speeds.BACK_MOST_S` before the last final one must stay: more are decoded with them.
+        """
         if fix <= 0:
             return 0
         self.floats = self.floats[:, fix : self.count].copy()

@@ -1,4 +1,4 @@
-"""Where a silence hides a departure and the next arrival, orders tell when one visit gave way to the other."""
+"""Where a silence hides a departure and the next arrival, orders tell when one visit gave way to another."""
 
 import pytest
 from hypothesis import given, settings

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.rules import Rules
+from geofence.speeds import BACK_MOST_S
 from geofence.track import Decoded, Track
 from tests.tracks import Drawn
 
@@ -137,7 +138,8 @@ def test_forgetting_final_fixes_changes_nothing_later(seed, cut):
     middle = min(cut, len(track))
     for d in (whole, short):
         d.extend(track, middle, RULES)
-    dropped = short.forget_before(max(short.final - 2, 0))
+    since_s = short.t[short.final - 1] - BACK_MOST_S if short.final else 0.0
+    dropped = short.forget_before(max(int(np.searchsorted(short.t, since_s)) - 1, 0))
     for d in (whole, short):
         if len(track) > middle:
             d.extend(track, len(track), RULES)
