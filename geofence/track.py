@@ -274,7 +274,7 @@ class Decoded:
     def forget_before(self, fix: int) -> int:
         """Drop the fixes before this number, which must be final; returns how many were dropped.
 
-        Those of the last `speeds.BACK_MOST_S` before the last final one must stay: more are decoded with them.
+        Those of the last `speeds.BACK_MOST_S` up to the last final one stay: more are decoded with them.
         """
         if fix <= 0:
             return 0
