@@ -33,7 +33,7 @@ class Stay:
             standstill = standstill._replace(arrived_ms=arrived_ms)
         if departed_ms is not None:
             standstill = standstill._replace(departed_ms=departed_ms)
-        return self if standstill is self.standstill else replace(self, standstill=standstill)
+        return replace(self, standstill=standstill)
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""

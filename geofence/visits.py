@@ -161,15 +161,17 @@ class Reporter:
         visits = self._visits
         came_ms = visits[since - 1].handed_on_ms if since else self._handed_on_ms
         for n in range(since, len(visits)):
-            known, left_ms = visits[n], None
-            told = [known.stays[0].handed_over(came_ms, None), *known.stays[1:]]
-            came_ms = None
+            known, found = visits[n], None
+            told = known.stays
+            if came_ms is not None:
+                told = [told[0].handed_over(came_ms, None), *told[1:]]
             if n + 1 < len(visits):
                 own, after = Served(known.visit, told), Served(visits[n + 1].visit, visits[n + 1].stays)
                 found = _handover(own, after, assigner) if is_hidden(own, after) else None
-                left_ms, came_ms = found or (None, None)
-            told[-1] = told[-1].handed_over(None, left_ms)
-            if told != known.told:
+            left_ms, came_ms = found or (None, None)
+            if left_ms is not None:
+                told = [*told[:-1], told[-1].handed_over(None, left_ms)]
+            if told is not known.told and told != known.told:
                 known.told, known.belief = told, None
             known.handed_on_ms = came_ms
 
