@@ -57,11 +57,10 @@ class Known:
         row, begin = len(self._row_of), self._stop_count
         planned = self._plan.of_customer.get(fence.customer_id, ())
         end = self._stop_count = begin + len(planned)
-        if row == len(self.table.whole) or end > len(self.table.stops):
-            self._make_room(row, end)
+        self._make_room(row, end)
         whole, needed_s, stops, needs = self.table
         for at, stop in enumerate(planned, begin):
-            stops[at], needs[at] = stop.number, self._need_of[stop.number] + _climb(fence.facts)
+            stops[at], needs[at] = stop.number, self.need(fence, stop)
         whole[row] = customer, number, begin, end
         needed_s[row] = self._dwell_s if fence.dwell_s is None else fence.dwell_s
         found = self._row_of[id(fence)] = fence, row

@@ -1,7 +1,7 @@
 """Standstills with what was found at each, and the visits that they make up."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from geofence.assignment import Change, Decision
 from geofence.clock import NEVER_MS
@@ -25,15 +25,6 @@ class Stay:
     def length_ms(self) -> int:
         """How long the vehicle stood."""
         return self.standstill.departed_ms - self.standstill.arrived_ms
-
-    def handed_over(self, arrived_ms: int | None, departed_ms: int | None) -> "Stay":
-        """The same with another arrival or departure, where one is given."""
-        standstill = self.standstill
-        if arrived_ms is not None:
-            standstill = standstill._replace(arrived_ms=arrived_ms)
-        if departed_ms is not None:
-            standstill = standstill._replace(departed_ms=departed_ms)
-        return replace(self, standstill=standstill)
 
     def at(self, target: Target) -> Candidate | None:
         """The candidate that is this target's fence."""

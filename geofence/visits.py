@@ -1,8 +1,8 @@
 """From decisions about standstills to visits, and when which of them are told, with their events."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from geofence.assignment import Assigner, Belief
 from geofence.events import FenceEvent, ServiceTime
@@ -164,13 +164,13 @@ class Reporter:
             known, found = visits[n], None
             told = known.stays
             if came_ms is not None:
-                told = [told[0].handed_over(came_ms, None), *told[1:]]
+                told = [_timed(told[0], arrived_ms=came_ms), *told[1:]]
             if n + 1 < len(visits):
                 own, after = Served(known.visit, told), Served(visits[n + 1].visit, visits[n + 1].stays)
                 found = _handover(own, after, assigner) if is_hidden(own, after) else None
             left_ms, came_ms = found or (None, None)
             if left_ms is not None:
-                told = [*told[:-1], told[-1].handed_over(None, left_ms)]
+                told = [*told[:-1], _timed(told[-1], departed_ms=left_ms)]
             if told is not known.told and told != known.told:
                 known.told, known.belief = told, None
             known.handed_on_ms = came_ms
@@ -228,6 +228,11 @@ def _handover(before: Served, after: Served, assigner: Assigner) -> tuple[int, i
         for served in (before, after)
     ]
     return handover(before, after, needs[0] / sum(needs))
+
+
+def _timed(stay: Stay, **times: Any) -> Stay:
+    """The same stay with another arrival or departure."""
+    return replace(stay, standstill=stay.standstill._replace(**times))
 
 
 def _in_time(event: FenceEvent) -> tuple[int, str, str]:
