@@ -9,6 +9,7 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import log
 from typing import Final, NamedTuple
 
@@ -64,6 +65,7 @@ class Belief:
 
 
 NO_GROUP: Final = (-1, 0)
+NOTHING: Final = 1 << 62  # a number that no standstill has
 
 
 @dataclass(slots=True)
@@ -105,6 +107,7 @@ class Assigner:
         self._settled: list[Decision] = []
         self._beliefs: dict[int, Belief] = {}  # about standstills that were open, by number
         self._weighed = True  # those open are as likely as the beam says
+        self._changed = NOTHING  # number of the first standstill decided anew, see `changed`
         self.final_before = 0
         """Decisions of standstills below this index never change."""
 
@@ -122,7 +125,7 @@ class Assigner:
         """
         rows = self._known.rows(near.fences)
         self._make_room(self._known.customers)
-        self._beam, used, chances, gid, resumes, likeliest = extended(
+        self._beam, used, chances, gid, resumes, likeliest, agreed = extended(
             self._beam,
             self._known.table,
             rows,
@@ -136,9 +139,15 @@ class Assigner:
         self._weighed = False
         begin_ms = standstill.arrived_ms
         self._open[index] = _Open(index, begin_ms, standstill.departed_ms - begin_ms, found, used)
+        self._changed = min(self._changed, next(islice(self._open, agreed, None)))
         if len(self._open) > WINDOW:
             self._settle_oldest(chances.tobytes(), [gid, resumes])
         return found
+
+    def changed(self) -> int:
+        """No decision about a standstill before this number has changed since this was last asked."""
+        changed, self._changed = self._changed, NOTHING
+        return changed
 
     def decisions(self, since: int = 0) -> list[Decision]:
         """The best hypothesis' decisions about standstills from index `since` on, oldest first.
@@ -146,10 +155,12 @@ class Assigner:
         A decision is the very same one while it stays.
         """
         found = self._settled[bisect_left(self._settled, since, key=_number) :]
-        for standing, choice in zip(self._open.values(), self._beam.past[0].tolist(), strict=False):
+        first = bisect_left(list(self._open), since)
+        choices = self._beam.past[0, first:].tolist()
+        for standing, choice in zip(islice(self._open.values(), first, None), choices, strict=False):
             if standing.choice != choice:
                 self._decide(standing, choice)
-            if standing.decision is not None and standing.number >= since:
+            if standing.decision is not None:
                 found.append(standing.decision)
         return found
 

@@ -63,6 +63,15 @@ def believed(real: Floats, belief: Floats) -> Any:
     return np.rint(100.0 * chances / weights.sum()).astype(np.uint8)
 
 
+@lean()
+def _agreed(before: Ints, now: Ints, slots: int) -> int:
+    """How many of the first slots of one hypothesis are as they were in another."""
+    slot = 0
+    while slot < slots and before[slot, 0] == now[slot, 0] and before[slot, 1] == now[slot, 1]:
+        slot += 1
+    return slot
+
+
 @njit(cache=True)
 def _without_oldest(beam: Beam) -> Beam:
     """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier.
@@ -104,14 +113,15 @@ def extended(
 
     When that was the last slot, the oldest is settled and let go: how likely each of its candidates was
     served (see `believed`), the group served and whether it resumed; else nothing, -1 and 0.
-    Last, the numbers of the likeliest customers, those looked at.
+    Then the numbers of the likeliest customers, those looked at; last, how many of the first slots the best
+    hypothesis still decides as the best one before.
     """
     near, numbers = _likeliest(beam, table, rows, at, stand)
     found, orders, needs = _worthy(beam, near, walk, stand)
     changes, rests = _weigh(found, needs, near, walk, stand, mean_need, beam)
     grown = _grow(beam, found, orders, stand, slot)
-    used = _used(grown, found, changes, rests, slot)
+    used, agreed = _used(grown, found, changes, rests, slot), _agreed(beam.past[0], grown.past[0], slot)
     if slot < grown.past.shape[1] - 1:
-        return grown, used, np.empty(0, np.uint8), -1, 0, numbers
+        return grown, used, np.empty(0, np.uint8), -1, 0, numbers, agreed
     chances, (gid, resumes) = believed(grown.real, grown.belief[:, :1].copy())[0], grown.past[0, 0]
-    return _without_oldest(grown), used, chances, gid, resumes, numbers
+    return _without_oldest(grown), used, chances, gid, resumes, numbers, agreed

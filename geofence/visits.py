@@ -1,5 +1,6 @@
 """From decisions about standstills to visits, and when which of them are told, with their events."""
 
+from bisect import bisect_left
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -85,6 +86,7 @@ class Reporter:
         self._handed_on_ms: int | None = None  # when the visit before them handed over to the first
         self._served: dict[int, Set[str]] = {}  # the customers of these, by part
         self._grown = False  # there are stays since these were made
+        self._untold: list[int] = []  # stays that were not old enough for a report yet
         self._due_ms = 0  # nothing new can be told of an earlier time
 
     @property
@@ -96,6 +98,7 @@ class Reporter:
         """Keep a stay."""
         if stay.candidates:
             self._stays[self._count] = stay
+            self._untold.append(self._count)
             self._due_ms, self._grown = 0, True
         self._count += 1
 
@@ -142,18 +145,21 @@ class Reporter:
 
     def _regroup(self, assigner: Assigner) -> None:
         """Make the visits anew from the first on that is another one now."""
-        found, visits = group(assigner.decisions(self._first_unsettled)), self._visits
-        same = 0
-        while same < min(len(found), len(visits)) and found[same] == visits[same].visit.decisions:
+        visits = self._visits
+        sure = bisect_left(visits, assigner.changed(), key=_first_part)
+        first = max(sure - 1, 0)  # what is decided anew may go on with the last of those
+        found = group(assigner.decisions(_first_part(visits[first]) if sure else self._first_unsettled))
+        rest, same = visits[first:], 0
+        while same < min(len(found), len(rest)) and found[same] == rest[same].visit.decisions:
             same += 1
-        self._drop(slice(same, None))
+        self._drop(slice(first + same, None))
         for visit in map(Visit, found[same:]):
             self._served.update(dict.fromkeys(visit.parts, visit.customers))
             before = visits[-1].before.and_(visits[-1].visit) if visits else self._settled
             stays = [self._stays[n] for n in visit.parts]
             ids = self._ids(visit, stays[0].standstill.arrived_ms, before)
             visits.append(_Known(visit, stays, ids, before, stays[-1].standstill.departed_ms, stays))
-        self._hand_over(assigner, max(same - 1, 0))
+        self._hand_over(assigner, max(first + same - 1, 0))
         self._grown = False
 
     def _hand_over(self, assigner: Assigner, since: int) -> None:
@@ -191,14 +197,15 @@ class Reporter:
 
     def _rejected(self, after_ms: int, told_by_ms: int) -> list[FenceEvent]:
         """What the stays tell that ended between two times; and note when the next one is to be told."""
-        stood, due_ms = [], NEVER_MS
-        for number, stay in self._stays.items():
-            departed_ms = stay.standstill.departed_ms
+        stood, untold, due_ms = [], [], NEVER_MS
+        for number in self._untold:
+            departed_ms = self._stays[number].standstill.departed_ms
             if departed_ms > told_by_ms:
+                untold.append(number)
                 due_ms = min(due_ms, departed_ms)
-            elif departed_ms > after_ms and number >= self._first_unsettled:
+            elif departed_ms > after_ms:
                 stood.append(number)
-        self._due_ms = due_ms
+        self._untold, self._due_ms = untold, due_ms
         return self._rejections.of(stood, self._stays, self._served)
 
     def _settle(self, visits: int) -> None:
@@ -219,6 +226,10 @@ class Reporter:
         while self._stays and (number := next(iter(self._stays))) < gone:
             del self._stays[number]
             assigner.forget(number)
+
+
+def _first_part(known: _Known) -> int:
+    return known.visit.parts[0]
 
 
 def _handover(before: Served, after: Served, assigner: Assigner) -> tuple[int, int] | None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geofence.assignment import WINDOW, Assigner, Decision
 from geofence.creeping import Creeping
@@ -204,6 +206,27 @@ def test_without_a_route_a_driver_who_served_all_so_far_is_likelier_to_serve_the
         return found.belief(last).of(f"u{last}")
 
     assert last_is_served(seconds=90) > 0.7 > last_is_served(seconds=12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(10, 400)), min_size=2, max_size=30), st.data())
+def test_decisions_before_the_first_that_changed_are_the_very_same(stops, data):
+    """However seldom is asked."""
+    found = Assigner(Plan([plan(*"abcdefgh")], START_MS, START_MS + 7_200_000), 20.0)
+    before: dict[int, Decision] = {}
+    begin_s = 0
+    for at, (door, seconds) in enumerate(stops):
+        s = stand(60.0 * door, begin_s, seconds)
+        begin_s += seconds + 60
+        offered = [
+            candidate(c, 60.0 * n) for n, c in enumerate("abcdefgh") if abs(60.0 * n - s.park[0]) < 100
+        ]
+        found.step(at, s, _no_walk(s), Nearby.of(offered))
+        if data.draw(st.booleans()):
+            now, changed = {d.number: d for d in found.decisions()}, found.changed()
+            assert all(now.get(n) is before.get(n) for n in range(changed))
+            assert found.decisions(changed) == [d for n, d in now.items() if n >= changed]
+            before = now
 
 
 def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():
