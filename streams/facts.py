@@ -13,11 +13,11 @@ from geofence.errors import InvalidRecord
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
 from models.weather import Weather, WeatherBook
+from streams.packed import KafkaRecord
 from streams.partition import FenceChange
 from streams.reading import groupless_consumer, read_stretch
 from streams.records import decode_fence, decode_route, decode_weather
 from streams.topics import Topics
-from streams.unpacking import KafkaRecord
 
 POLL_MS: Final = 100
 LOOK_AGAIN_S: Final = 0.005

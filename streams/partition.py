@@ -9,10 +9,17 @@ from geofence.events import DeviceFenceEvent, Output, PingBatch
 from geofence.fences import Fence
 from geofence.routes import Route
 from streams.checkpoint import Changes
-from streams.records import DeadLetter, decode_device_event, decode_pings, decode_route
+from streams.packed import VALUE, VALUE_END, KafkaRecord, PackedRecords
+from streams.records import (
+    DeadLetter,
+    DecodedPings,
+    decode_device_event,
+    decode_packed,
+    decode_pings,
+    decode_route,
+)
 from streams.state import Counts, Delta, Positions, Stored
 from streams.transport import Run
-from streams.unpacking import KafkaRecord
 
 
 class PingCounters(Protocol):
@@ -193,7 +200,7 @@ class Partition:
         return taken
 
     def _take_pings(self, run: Run) -> None:
-        decoded = decode_pings([r.value for r in run.records])
+        decoded = _decoded(run.records)
         for bad in decoded.bad:
             self._bury(run, run.records[bad.index], bad.reason, bad.field)
         outputs = self._engine.feed(decoded.batch) if len(decoded.batch) else []
@@ -223,6 +230,12 @@ class Partition:
     def _bury(self, run: Run, record: KafkaRecord, reason: str, field: str | None) -> None:
         self._letters.append((record.key, letter_for(run, record, reason, field)))
         self._dead += 1
+
+
+def _decoded(records: Sequence[KafkaRecord]) -> DecodedPings:
+    if isinstance(records, PackedRecords):
+        return decode_packed(records.data, records.columns[VALUE], records.columns[VALUE_END])
+    return decode_pings([r.value for r in records])
 
 
 def letter_for(run: Run, record: KafkaRecord, reason: str, field: str | None) -> DeadLetter:

@@ -5,7 +5,8 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.unpacking import KafkaRecord, unpack_lightly
+from streams.packed import KafkaRecord
+from streams.unpacking import unpack_lightly
 
 FETCH_BYTES: Final = 8 * 2**20
 

@@ -13,9 +13,9 @@ from geofence.errors import InvalidRecord, ServicetimeError
 from geofence.routes import Route
 from streams.facts import Facts
 from streams.metrics import Instruments
+from streams.packed import KafkaRecord
 from streams.records import decode_route
 from streams.settings import Settings
-from streams.unpacking import KafkaRecord
 
 if TYPE_CHECKING:
     from models.scoring import Scorer

@@ -16,9 +16,9 @@ from streams.errors import Unavailable
 from streams.facts import Facts
 from streams.intake import until_it_works
 from streams.metrics import Instruments
+from streams.packed import KafkaRecord
 from streams.settings import Settings
 from streams.transport import Run
-from streams.unpacking import KafkaRecord
 
 FULL: Final = 20_000
 """So many records may wait for the table before intake pauses."""

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from streams.packed import KafkaRecord
 from streams.reading import read_stretch
-from streams.unpacking import KafkaRecord
 
 POSITIONS_KEY: Final = b"positions"
 HEAD: Final = b"head|"

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Final, Self
 from weakref import WeakSet
 
@@ -16,7 +18,8 @@ from faust.transport.drivers.aiokafka import Transport as KafkaTransport
 from faust.types import TP
 from mode import get_logger
 
-from streams.unpacking import KafkaRecord, unpack_lightly
+from streams.packed import KafkaRecord
+from streams.unpacking import unpack_lightly
 
 SCHEME: Final = "runs"
 """The scheme of a broker URL that selects this transport: `runs://localhost:9092`."""
@@ -52,7 +55,7 @@ class Run:
         """The rest of the run from that offset on."""
         if self.start is None or self.start >= offset:
             return self
-        rest = [r for r in self.records if r.offset >= offset]
+        rest = self.records[bisect_left(self.records, offset, key=attrgetter("offset")) :]
         return type(self)(self.topic, self.partition, offset, max(self.end, offset), rest, self.fetched_s)
 
 

@@ -1,34 +1,38 @@
-"""Takes records out of fetched batches with less around each: several times faster than aiokafka's own."""
+"""Takes records out of fetched batches packed: several times faster than with an object for each."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final
 
+import numpy as np
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 
+from streams.packed import COLUMNS, OFFSET, TIMESTAMP, PackedRecords
+from streams.varints import read_records
 
-class KafkaRecord(Protocol):
-    """What this project reads of a record; aiokafka's ConsumerRecord has it too."""
+FORMAT_AT: Final = 16  # in a batch: the number of its format ...
+FORMAT: Final = 2
+COUNT_AT: Final = 57  # ... and that of its records, as four bytes
+RECORDS_AT: Final = 61
+LOG_APPEND_TIME: Final = 1
+UNPACK: Final = (bytes, gzip_decode, snappy_decode, lz4_decode, zstd_decode)
+"""By the number of the compression."""
 
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
+LENGTH_AT: Final = 8
+LENGTH: Final = 4
+"""A batch's bytes after these four are as many as they say."""
 
 
 def unpack_lightly(consumer: Any, wanted: Callable[[str], bool] = lambda _topic: True) -> None:
-    """Let a started aiokafka consumer give records of these topics as they are in their batch.
+    """Let a started aiokafka consumer give records of these topics packed.
 
     They have no topic and partition, and all that was fetched of a partition comes at once.
     """
+    fetcher.MemoryRecords = Batches
     consumer._fetcher._records = _Results(wanted)
 
 
@@ -45,28 +49,69 @@ class _Results(dict[Any, Any]):
         super().__setitem__(tp, result)
 
 
-def _get_all(result: Any, _max_records: int | None = None) -> list[KafkaRecord]:
+class Batches:
+    """In place of `MemoryRecords`, which gives batches: it has the bytes of the latest one too."""
+
+    def __init__(self, data: bytes) -> None:
+        self.raw = b""
+        self._data = data
+        self._end = 0
+        self._batches = MemoryRecords(data)
+
+    def size_in_bytes(self) -> int:
+        """How many bytes there are."""
+        return len(self._data)
+
+    def has_next(self) -> bool:
+        """Whether there is a batch left."""
+        return bool(self._batches.has_next())
+
+    def next_batch(self) -> Any:
+        """The next batch."""
+        begin, after_length = self._end, self._end + LENGTH_AT + LENGTH
+        self._end = after_length + int.from_bytes(self._data[begin + LENGTH_AT : after_length])
+        self.raw = self._data[begin : self._end]
+        return self._batches.next_batch()
+
+
+def records_of(batch: Any, raw: bytes) -> PackedRecords:
+    """The records of one of aiokafka's batches, read from its bytes.
+
+    Raises CorruptRecordException when these are not as the format says.
+    """
+    if raw[FORMAT_AT] < FORMAT:
+        return PackedRecords.of(batch)
+    data = UNPACK[batch.compression_type](raw[RECORDS_AT:])
+    columns = np.empty((COLUMNS, int.from_bytes(raw[COUNT_AT:RECORDS_AT])), np.int64)
+    if not read_records(np.frombuffer(data, np.uint8), columns):
+        raise CorruptRecordException(f"the batch at offset {batch.base_offset} is not as its format says")
+    columns[OFFSET] += batch.base_offset
+    if batch.timestamp_type == LOG_APPEND_TIME:
+        columns[TIMESTAMP] = batch.max_timestamp
+    else:
+        columns[TIMESTAMP] += batch.first_timestamp
+    return PackedRecords(data, columns)
+
+
+def _get_all(result: Any, _max_records: int | None = None) -> PackedRecords:
     """In place of `FetchResult.getall`."""
     if not result.check_assignment(result._topic_partition) or not result.has_more():
-        return []
+        return PackedRecords.of(())
     part = result._partition_records
-    records = [record for batch in _batches(part) for record in batch]
+    records = PackedRecords.joined(list(_batches(part)))
     result._update_position()
     result._partition_records = None
     return records
 
 
-def _batches(part: Any) -> Iterator[list[KafkaRecord]]:
+def _batches(part: Any) -> Iterator[PackedRecords]:
     """The records that may be read, as `PartitionRecords._unpack_records` finds them, batch by batch."""
     while part._records.has_next():
         batch = part._records.next_batch()
         if part._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {part._tp}")
         if not batch.is_control_batch and not _aborted(part, batch):
-            records: list[KafkaRecord] = list(batch)
-            if records and records[0].offset < part.next_fetch_offset:
-                records = [r for r in records if r.offset >= part.next_fetch_offset]
-            yield records
+            yield records_of(batch, part._records.raw).since(part.next_fetch_offset)
         elif batch.is_control_batch:
             _note_control(part, batch)
         part.next_fetch_offset = max(part.next_fetch_offset, batch.next_offset)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import numpy as np
 from shapely.geometry import box
 
 from geofence.assignment import WINDOW
@@ -10,7 +11,9 @@ from geofence.events import Ping, PingBatch
 from geofence.fences import Fence, FenceSet
 from geofence.groups import NEAREST
 from geofence.routes import Route, Stop
+from streams.packed import NO_COLUMNS
 from streams.records.pings import load_scanner
+from streams.varints import read_records
 
 STOPS: Final = WINDOW + 4
 """So many that the first decisions become final."""
@@ -22,8 +25,9 @@ BEGIN_MS: Final = 1_600_000_000_000
 
 
 def warm_up() -> None:
-    """Decode pings; detect the visits of two made-up days, one with a route and reported speed."""
+    """Read and decode pings; detect the visits of two made-up days, one with a route and reported speed."""
     load_scanner()
+    read_records(np.frombuffer(b"\0", np.uint8), NO_COLUMNS.copy())
     engine = Engine(fences=FenceSet(_fences()))
     stops = tuple(Stop(f"s{n}", f"c{n}", n) for n in range(STOPS))
     engine.put_route(Route("r", "planned", BEGIN_MS, stops))

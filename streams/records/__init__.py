@@ -20,7 +20,7 @@ from streams.records.outputs import (
     decode_service_time,
     engine_version,
 )
-from streams.records.pings import BadMessage, DecodedPings, decode_pings
+from streams.records.pings import BadMessage, DecodedPings, decode_packed, decode_pings
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -35,6 +35,7 @@ __all__ = [
     "decode_device_event",
     "decode_fence",
     "decode_manual",
+    "decode_packed",
     "decode_pings",
     "decode_route",
     "decode_service_time",

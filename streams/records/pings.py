@@ -75,6 +75,17 @@ def decode_pings(values: Sequence[bytes | None]) -> DecodedPings:
     return _scanned(b"".join(filled), begins, ends, values.__getitem__)
 
 
+def decode_packed(data: bytes, begins: Places, ends: Places) -> DecodedPings:
+    """The same from messages that are bytes begins..ends of the data each, -1 and -1 for None."""
+
+    def value_at(i: int) -> bytes | None:
+        return None if begins[i] < 0 else data[begins[i] : ends[i]]
+
+    if not _is_worth_scanning(len(begins)):
+        return _decode_all([value_at(i) for i in range(len(begins))])
+    return _scanned(data, begins, ends, value_at)
+
+
 def decode_lines(data: bytes) -> DecodedPings:
     """Pings from text with one ping or an array a line, an end of line after each; indices are of lines."""
     ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
