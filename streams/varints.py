@@ -15,7 +15,7 @@ MOST_BITS: Final = 63
 BROKEN: Final = -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def read_records(data: Bytes, columns: Columns) -> bool:
     """Fill in the columns (see `packed`; offset and timestamp less the batch's own); whether all was well."""
     at = 0
@@ -38,7 +38,7 @@ def read_records(data: Bytes, columns: Columns) -> bool:
     return at == len(data)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _varint(data: Bytes, at: int) -> Any:
     """The signed number that begins there, and where it ends; BROKEN when it does not, or began nowhere."""
     number, bits = 0, 0

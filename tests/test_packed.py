@@ -3,17 +3,21 @@
 from itertools import chain
 
 import pytest
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatch, LegacyRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.packed import VALUE, VALUE_END, PackedRecords, Record
 from streams.records import decode_packed, decode_pings
-from streams.unpacking import Batches, records_of
+from streams.unpacking import Batches, _objects, _packed, records_of
 
 FIRST_MS = 1_790_000_000_000
+ABORTS = bytes(4)  # version 0, type 0
 PING = b'{"driver_id":"d","ts":1e9,"lat":1,"lon":2}'
 blobs = st.none() | st.binary(max_size=40) | st.binary(min_size=200, max_size=20_000)
 headers = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=9)), max_size=3)
@@ -80,6 +84,42 @@ def test_batches_come_with_their_own_bytes():
         assert list(records_of(batch, batches.raw)) == plainly(DefaultRecordBatch(batches.raw))
     assert found == parts
     assert batches.size_in_bytes() == sum(map(len, parts)) + 30
+
+
+def fetched(kinds, since: int, batches=Batches) -> PartitionRecords:
+    """What a fetch from offset `since` on holds: a batch of two records, or a marker, for each kind.
+
+    Kinds are of no transaction (-1), or one of a producer (0 to 2), or the marker that aborts it (10 to 12).
+    """
+    data, offset, begun, aborted = b"", 0, {}, []
+    for kind in kinds:
+        marker, producer = kind >= 10, kind % 10 if kind >= 0 else -1
+        builder = DefaultRecordBatchBuilder(2, 0, int(kind >= 0), producer, 0, 0, 1 << 16)
+        rows = [(ABORTS, b"")] if marker else [(b"k", b"%d" % n) for n in (offset, offset + 1)]
+        for n, (key, value) in enumerate(rows):
+            builder.append(n, FIRST_MS, key, value, [])
+        raw = builder.build()
+        raw[:8] = offset.to_bytes(8)
+        raw[22] |= 0x20 if marker else 0
+        data += bytes(raw)
+        if marker and producer in begun:
+            aborted.append((producer, begun.pop(producer)))
+        elif not marker and producer >= 0:
+            begun.setdefault(producer, offset)
+        offset += len(rows)
+    tp = TopicPartition("t", 0)
+    return PartitionRecords(tp, batches(data), aborted, since, None, None, False, READ_COMMITTED)
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1, 2, 10, 11, 12]), max_size=12), st.integers(0, 1))
+def test_of_what_was_fetched_the_same_is_read_as_by_aiokafka(kinds, since):
+    """Nothing of aborted transactions, no markers, nothing from before where was asked."""
+    plain = fetched(kinds, since, MemoryRecords)
+    expected = plainly(plain)
+    for read in (_objects, _packed):
+        part = fetched(kinds, since)
+        assert plainly(read(part)) == expected
+        assert part.next_fetch_offset == plain.next_fetch_offset
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), blobs, blobs), max_size=5), min_size=1), st.data())
