@@ -212,7 +212,8 @@ class Reporter:
         """Nothing can change so many of the first visits any more."""
         self._settled = self._visits[visits].before
         self._handed_on_ms = self._visits[visits - 1].handed_on_ms
-        self._first_unsettled = self._visits[visits].visit.parts[0]
+        self._first_unsettled = _first_part(self._visits[visits])
+        del self._untold[: bisect_left(self._untold, self._first_unsettled)]
         self._drop(slice(visits))
 
     def _drop(self, visits: slice) -> None:

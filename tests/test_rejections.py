@@ -100,3 +100,14 @@ def test_a_short_halt_on_the_way_into_a_visit_belongs_to_it():
 def test_standing_beside_the_fence_is_no_candidate():
     track = Drawn().stand(30).drive(2300).stand(200).drive(8000).stand(30)
     assert told(track, [A]) == ([], [])
+
+
+def test_visits_told_long_afterwards_are_settled_before_the_queues_between_them():
+    """Whom those queues did not serve is no matter then."""
+    track, fences = Drawn(), []
+    for n in range(40):
+        served, queue = 2000 * (n + 1), 2000 * (n + 1) + 1000
+        track = track.drive(served).stand(150).drive(queue).stand(14)
+        fences += [circle(f"a{n}", served), circle(f"b{n}", queue)]
+    late, _ = told(track, fences, rules=Rules(decide_after_s=3600))
+    assert late == [f"a{n}" for n in range(40)]
