@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from deltalake import DeltaTable
 
 from models.dataset import read
 from streams.broker import Broker, EmbeddedBroker
@@ -62,7 +63,9 @@ def test_a_full_disk_stops_the_table_s_intake_and_with_room_again_each_visit_is_
         options = ("--web-port", "0", "--table", str(table))
         deployment.publish(*town.files, "--pings", str(morning))
         worker = deployment.start_worker(*options, table=True)
-        deployment.wait_for(lambda: table.exists() and len(held(table)) > 50, "filling the table")
+        deployment.wait_for(
+            lambda: DeltaTable.is_deltatable(str(table)) and len(held(table)) > 50, "filling the table"
+        )
         disk.fill()
         deployment.publish("--pings", str(afternoon))
         deployment.wait_for(lambda: "The training table cannot be used" in deployment.log(), "a complaint")

@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from deltalake import DeltaTable
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams.broker import Broker
@@ -224,6 +225,7 @@ def test_visits_wait_in_kafka_while_the_table_cannot_be_reached(
     deployment.wait_until_quiet(4_000)
     expected = set(deployment.visits())
     deployment.wait_for(
-        lambda: table.exists() and set(read(str(table))["visit_id"]) == expected, "filling the table"
+        lambda: DeltaTable.is_deltatable(str(table)) and set(read(str(table))["visit_id"]) == expected,
+        "filling the table",
     )
     assert deployment.stop_worker(worker) == 0
