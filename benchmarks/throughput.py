@@ -29,6 +29,9 @@ POLL_S: Final = 0.2
 CALM_S: Final = 6.0
 """After that a worker no longer thinks that it catches up."""
 
+STEADY_S: Final = 3.0
+"""So long after the first pings at their rate delays begin to count: all drivers have come back by then."""
+
 COMMITTED_S: Final = 1.5
 """After that the last records have been committed."""
 
@@ -48,7 +51,8 @@ class Rate(NamedTuple):
 def delay_s(bootstrap: str, files: dict[str, str], rate_per_s: float, before_s: float) -> float:
     """The 99th percentile of the delay while pings come at that rate.
 
-    Those of the first seconds by their own time come at once, beforehand: visits are under way then.
+    Those of the first seconds by their own time come at once, beforehand: visits are under way then. What
+    comes in the first `STEADY_S` after that does not count.
     """
     topics = new_topics(bootstrap)
     try:
@@ -71,13 +75,15 @@ async def _delay_s(
         await publish_batches(publisher, [PingsRead(before, [])], None, sent)
         await asyncio.to_thread(rate_until, [address], len(before))
         await asyncio.sleep(CALM_S)
-        calm = await asyncio.to_thread(_metrics, address)
         speed = span_s * rate_per_s / len(during)
-        await publish_batches(publisher, [PingsRead(during, [])], speed, sent)
+        publishing = asyncio.create_task(publish_batches(publisher, [PingsRead(during, [])], speed, sent))
+        await asyncio.sleep(STEADY_S)
+        steady = await asyncio.to_thread(_metrics, address)
+        await publishing
         await asyncio.to_thread(rate_until, [address], len(batch))
         await asyncio.sleep(COMMITTED_S)
     return _quantile(
-        await asyncio.to_thread(_metrics, address), calm, "servicetime_output_delay_seconds", 0.99
+        await asyncio.to_thread(_metrics, address), steady, "servicetime_output_delay_seconds", 0.99
     )
 
 

@@ -122,7 +122,7 @@ class Reporter:
         if self._grown:
             self._regroup(assigner)
         records: list[ServiceTime] = []
-        events: list[FenceEvent] = []
+        events = self._rejected(events_after_ms, told_by_ms)
         waiting: set[str] = set()
         visits, over, settled = self._visits, 0, 0
         for n, known in enumerate(visits, 1):
@@ -135,9 +135,8 @@ class Reporter:
             records += known.records
             if known.until_ms > events_after_ms:
                 events += self._writer.events(known.records)
-            if n < len(visits) and visits[n].visit.parts[0] < assigner.final_before:
+            if n < len(visits) and self._settles(visits[n], assigner):
                 over, settled = n, len(records)
-        events += self._rejected(events_after_ms, told_by_ms)
         if over:
             self._settle(over)
         self._forget(assigner)
@@ -208,12 +207,16 @@ class Reporter:
         self._untold, self._due_ms = untold, due_ms
         return self._rejections.of(stood, self._stays, self._served)
 
+    def _settles(self, after: _Known, assigner: Assigner) -> bool:
+        """Whether all before that visit is decided, and told."""
+        first = _first_part(after)
+        return first < assigner.final_before and not (self._untold and self._untold[0] < first)
+
     def _settle(self, visits: int) -> None:
         """Nothing can change so many of the first visits any more."""
         self._settled = self._visits[visits].before
         self._handed_on_ms = self._visits[visits - 1].handed_on_ms
         self._first_unsettled = _first_part(self._visits[visits])
-        del self._untold[: bisect_left(self._untold, self._first_unsettled)]
         self._drop(slice(visits))
 
     def _drop(self, visits: slice) -> None:

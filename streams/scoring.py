@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +26,20 @@ AT_ONCE: Final = 200
 
 PART: Final = "model registry"
 
+NEEDED: Final = ("deltalake.exceptions", "models.dataset", "models.rows", "models.scoring")
+NEEDED_BY_MODELS: Final = ("lightgbm", "mlflow.tracking")
+
 Prediction = tuple[str, bytes, bytes]
 """Topic (the contract's name), key, value."""
 
 log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def load(settings: Settings) -> None:
+    """Import what scoring needs, before there is other work: that stands still meanwhile, for seconds."""
+    for name in NEEDED if settings.registry is None else NEEDED + NEEDED_BY_MODELS:
+        import_module(name)
 
 
 class StopScoring:

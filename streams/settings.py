@@ -28,7 +28,7 @@ class Settings:
 
     data_dir: Path = Path("servicetime-data")
 
-    visible_within_s: float = 0.1
+    visible_within_s: float = 0.07
     """At least so long lies between two checkpoints of a partition that has outputs."""
 
     checkpoint_every_s: float = 1.0

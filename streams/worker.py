@@ -9,6 +9,7 @@ from typing import Final
 
 import faust
 
+from streams import scoring
 from streams.app import Worker
 from streams.memory import collect_rarely
 from streams.metrics import WebServer
@@ -64,6 +65,7 @@ async def _run(settings: Settings, supervised: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     log.info("Gets detection ready, which takes a while the first time")
     await asyncio.to_thread(warm_up)
+    await asyncio.to_thread(scoring.load, settings)
     collect_rarely()
     worker = Worker(settings)
     web = None

@@ -102,12 +102,13 @@ def test_standing_beside_the_fence_is_no_candidate():
     assert told(track, [A]) == ([], [])
 
 
-def test_visits_told_long_afterwards_are_settled_before_the_queues_between_them():
-    """Whom those queues did not serve is no matter then."""
+def test_visits_and_queues_told_long_afterwards_are_those_told_soon():
     track, fences = Drawn(), []
     for n in range(40):
         served, queue = 2000 * (n + 1), 2000 * (n + 1) + 1000
         track = track.drive(served).stand(150).drive(queue).stand(14)
         fences += [circle(f"a{n}", served), circle(f"b{n}", queue)]
-    late, _ = told(track, fences, rules=Rules(decide_after_s=3600))
-    assert late == [f"a{n}" for n in range(40)]
+    visited, found = told(track, fences, rules=Rules(decide_after_s=3600))
+    assert visited == [f"a{n}" for n in range(40)]
+    assert [customer for customer, _, _ in found] == [f"b{n}" for n in range(40)]
+    assert (visited, found) == told(track, fences)
