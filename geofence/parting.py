@@ -5,19 +5,16 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from geofence import rows, unseen
+from geofence import rows
 from geofence.compiling import kernel
 from geofence.motion import DRIVE, HIDDEN_MOVE, STAND
 from geofence.rows import mean_place, step_m
-from geofence.unseen import CRUISE_MPS, travel_s
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 RETURN_S = 45.0  # an excursion so brief ...
 RETURN_M = 8.0  # ... that ends so near its beginning (beside noise) is none
-MOVED_M = 15.0  # the van's places before and after a move that no step shows lie so far apart
-MOVED_S = 25.0
 HOP_MPS = 2.0  # a van's short move is faster than a walk ...
 HOP_M = 9.0  # ... and leads further than this beside noise
 BACK_M = 5.0  # so near where it was the van has come back
@@ -116,61 +113,3 @@ def _comes_back(x: Floats, y: Floats, a: int, k: int, end: int, j: int) -> bool:
         if sqrt((lx - fx) ** 2 + (ly - fy) ** 2) < BACK_M:
             return True
     return False
-
-
-@kernel(rows, unseen)
-def left_for_good(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int) -> int:
-    """Last row before the van was moved unseen within the standing rows a..b; b when it was not.
-
-    A driver begins and ends at the van: when the rows end elsewhere than they began, it was moved in between,
-    where the rows fall best into two places, and no reported speed speaks against it.
-    """
-    if t[b] - t[a] < 2 * MOVED_S:
-        return b
-    first = a
-    while first < b and t[first + 1] - t[a] <= 15.0:
-        first += 1
-    last = b
-    while last > a and t[b] - t[last - 1] <= 15.0:
-        last -= 1
-    bx, by = mean_place(x, y, a, first)
-    ex, ey = mean_place(x, y, last, b)
-    noise = min(0.5 * (noise_m[a] + noise_m[b]), 12.0)
-    way_m = sqrt((ex - bx) ** 2 + (ey - by) ** 2)
-    if way_m <= MOVED_M + 4.0 * noise:
-        return b
-    n = b + 1 - a
-    sums = np.zeros((n + 1, 3))
-    for k in range(n):
-        sums[k + 1, 0] = sums[k, 0] + x[a + k]
-        sums[k + 1, 1] = sums[k, 1] + y[a + k]
-        sums[k + 1, 2] = sums[k, 2] + 1.0
-    best = -1.0
-    at = b
-    for k in range(1, n):
-        if t[a + k - 1] - t[a] < MOVED_S or t[b] - t[a + k] < MOVED_S:
-            continue
-        if not _may_have_moved(t, speed_mps, a, a + k - 1, b, way_m):
-            continue
-        m = n - k
-        dx = sums[k, 0] / k - (sums[n, 0] - sums[k, 0]) / m
-        dy = sums[k, 1] / k - (sums[n, 1] - sums[k, 1]) / m
-        between = (dx * dx + dy * dy) * k * m / n
-        if between > best:
-            best = between
-            at = a + k - 1
-    return at
-
-
-@kernel(unseen, lean=True)
-def _may_have_moved(t: Floats, speed_mps: Floats, a: int, k: int, b: int, way_m: float) -> bool:
-    """Whether the van may have gone so far about the step from row k to the next, within the rows a..b.
-
-    Speed is measured by Doppler shift: where it is reported, a drive shows, unless it fits between two fixes.
-    """
-    if t[k + 1] - t[k] >= 2.0 * travel_s(0.5 * way_m, CRUISE_MPS):
-        return True
-    shown = False
-    for m in range(max(k - 2, a), min(k + 4, b + 1)):
-        shown = shown or not speed_mps[m] <= HOP_MPS  # none reported either
-    return shown

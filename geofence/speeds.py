@@ -26,6 +26,7 @@ TOO_LITTLE_DOUBT: Final = 0.35  # ... and are not believed from such doubt on
 TOO_MUCH: Final = 0.3  # share of the way that speeds add up to that a phone should at least get away ...
 TOO_MUCH_M: Final = 40.0  # ... where that way is as long as this
 TOO_MUCH_S: Final = 180.0
+LASTS_S: Final = 10.0  # what surely went on at the speeds told at both ends of a step: it may hide a stand
 TOO_MUCH_DOUBT: Final = 0.5
 
 
@@ -43,14 +44,14 @@ def believe(
         little = too_little[k - 1] if k > 0 else 0.0
         much = too_much[k - 1] if k > 0 else 0.0
         if k > 0 and t[k] // LOOK_EVERY_S != t[k - 1] // LOOK_EVERY_S and told_mps[k] == told_mps[k]:
-            first, way, furthest, jump = _back(t, x, y, told_mps, k)
+            first, way, sure_way, furthest, jump = _back(t, x, y, told_mps, k)
             looked_s = max(LOOK_EVERY_S, t[k] - t[k - 1])
             if k - first >= 3:
                 away = _surely_away(x, y, first, k)
                 if away > max(FAR_M + FAR_NOISES * noise_m[k], JUMP * jump):
                     little += (1.0 - exp(-looked_s / TOO_LITTLE_S)) * ((way < TOO_LITTLE * away) - little)
-                elif furthest < max(TOO_MUCH * way, FAR_M):
-                    much += (1.0 - exp(-looked_s / TOO_MUCH_S)) * ((way > TOO_MUCH_M) - much)
+                elif furthest < max(TOO_MUCH * sure_way, FAR_M):
+                    much += (1.0 - exp(-LOOK_EVERY_S / TOO_MUCH_S)) * ((sure_way > TOO_MUCH_M) - much)
         too_little[k], too_much[k] = little, much
         believed = little < TOO_LITTLE_DOUBT and much < TOO_MUCH_DOUBT
         speed_mps[k] = told_mps[k] if believed else np.nan
@@ -73,17 +74,22 @@ def _apart2(x: Floats, y: Floats, a: int, b: int) -> float:
 
 
 @njit(cache=True)
-def _back(t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int) -> tuple[int, float, float, float]:
-    """The first fix that is looked back to from fix k, the way that speeds add up to since, the furthest
-    that any fix since is away, and the longest step: positions may jump where nobody moved.
+def _back(
+    t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int
+) -> tuple[int, float, float, float, float]:
+    """The first fix that is looked back to from fix k, the way that speeds add up to since, the part of it
+    that long steps leave sure, the furthest that any fix since is away, and the longest step: positions may
+    jump where nobody moved.
     """
-    first, way, furthest2, step2 = k, 0.0, 0.0, 0.0
+    first, way, sure_way, furthest2, step2 = k, 0.0, 0.0, 0.0, 0.0
     while first > 0 and (t[k] - t[first] < BACK_S or k - first < 3):
         before = first - 1
         if t[k] - t[before] > BACK_MOST_S or told_mps[before] != told_mps[before]:
             break
-        way += 0.5 * (told_mps[first] + told_mps[before]) * (t[first] - t[before])
+        mean_mps, step_s = 0.5 * (told_mps[first] + told_mps[before]), t[first] - t[before]
+        way += mean_mps * step_s
+        sure_way += mean_mps * min(step_s, LASTS_S)
         furthest2 = max(furthest2, _apart2(x, y, before, k))
         step2 = max(step2, _apart2(x, y, before, first))
         first = before
-    return first, way, sqrt(furthest2), sqrt(step2)
+    return first, way, sure_way, sqrt(furthest2), sqrt(step2)

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geofence import describing, edges, parting, rows, runs, unseen
+from geofence import describing, edges, motion, moving, parting, rows, runs, unseen
 from geofence.compiling import kernel, lean
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
 from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
-from geofence.parting import CLOSE_S, hop_after, hop_end, jitter_m, left_for_good, with_returns
+from geofence.moving import first_move
+from geofence.parting import CLOSE_S, hop_after, hop_end, jitter_m, with_returns
 from geofence.unseen import hidden_stop
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +76,7 @@ def _driven_on(states: Bytes, kinds: Bytes, begin: int, final: int) -> int:
     return i
 
 
-@kernel(describing, edges, parting, rows, runs, unseen)
+@kernel(describing, edges, motion, moving, parting, rows, runs, unseen)
 def _runs(
     t: Floats,
     x: Floats,
@@ -113,11 +114,7 @@ def _runs(
         a, left = i, i
         while a <= j:
             b = hop_after(t, x, y, noise_m, speed_mps, jitter, a, j)
-            while True:
-                k = left_for_good(t, x, y, noise_m, speed_mps, a, b)
-                if k == b:
-                    break
-                b = k
+            b = first_move(t, x, y, noise_m, speed_mps, a, b)
             begin = i - 1 if a == i else left
             while a == i and begin > 0 and states[begin] == DRIVE:
                 begin -= 1
@@ -133,7 +130,7 @@ def _runs(
     return out[:count]
 
 
-@kernel(describing, edges, parting, rows, runs, unseen)
+@kernel(describing, edges, motion, moving, parting, rows, runs, unseen)
 def find_runs(
     floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
 ) -> Any:

@@ -66,6 +66,21 @@ def test_speeds_reckoned_from_noise_are_not_believed_once_the_van_has_stood_for_
     assert np.mean(np.isnan(found[t > 360])) > 0.95
 
 
+def test_a_phone_that_tells_walks_to_and_fro_and_is_silent_when_still_stays_believed():
+    """The speeds told before and after a silence were not kept up through it."""
+    t, x, speeds = [], [], []
+    for visit in range(12):
+        begin, at = 400.0 * visit, 600.0 * visit
+        ways = [(5.0 * k, at - 600 + 50 * k, 10.0) for k in range(12)]
+        for out in range(3):
+            ways += [(70.0 + 110 * out + 5 * k, at + 6 * k, 1.3) for k in range(4)]
+            ways += [(135.0 + 110 * out + 5 * k, at + 18 - 6 * k, 1.3) for k in range(4)]
+        t += [begin + seconds for seconds, _, _ in ways]
+        x += [where for _, where, _ in ways]
+        speeds += [mps for _, _, mps in ways]
+    assert np.array_equal(believed(t, x, speeds), speeds)
+
+
 def test_positions_thrown_off_while_standing_cast_no_doubt_on_speeds():
     t, x, speeds = track()
     x = x + np.where(np.arange(len(x)) % 7 == 0, 80.0, 0.0)
