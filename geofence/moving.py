@@ -3,7 +3,7 @@
 A driver comes back to the van before it drives on. So when it was moved, no later row lies where it stood
 before, and no earlier one where it stands after; its places lie far apart beside the noise; it stood at both
 for a while; and the step between is longer than a walk, or a speed was reported. How much each tells is known
-from logistic regression on three kinds of simulated towns and on real drivers.
+from logistic regression on simulated towns of three makes and on real drivers.
 """
 
 from math import log, sqrt
@@ -31,11 +31,15 @@ LEAST_NOISE_M = 2.0
 
 # Log odds that the van was moved, and what adds to them:
 NEVER = -16.1
-NEARER, FARTHER = 2.1, 0.85  # each e times that other rows stay further from where it stood or will stand ...
-NOISE = -0.65  # ... and that fixes are noisier
-STOOD = 0.93  # each e times that it stood longer, before or after
-LONGER = 0.28  # each noise that the step is longer than a walk
-TOLD = 0.56  # the log odds of a drive by the speed reported
+NEARER, FARTHER = (
+    1.93,
+    0.97,
+)  # each e times that other rows stay further from where it stood or will stand ...
+NOISE = -0.86  # ... and that fixes are noisier ...
+CHOICE = -0.38  # ... and that there are more steps of which one may look like a move
+STOOD = 1.11  # each e times that it stood longer, before or after
+LONGER = 0.27  # each noise that the step is longer than a walk
+TOLD = 0.61  # the log odds of a drive by the speed reported
 
 
 @kernel(motion, rows, unseen)
@@ -105,7 +109,7 @@ def move_odds(
 ) -> float:
     """Log odds that the van was moved between row k of the standing rows a..b and the next."""
     noise = max(0.5 * (noise_m[k] + noise_m[k + 1]), LEAST_NOISE_M)
-    odds = NEVER + NOISE * log(noise)
+    odds = NEVER + NOISE * log(noise) + CHOICE * log(b - a + 1)
     odds += STOOD * (log(_stood_s(t, a, k)) + log(_stood_s(t, k + 1, b)))
     odds += LONGER * _longer(t, x, y, noise, a, k, b) + TOLD * _told(speed_mps, a, k, b)
     first, last = _place_after(t, x, y, a, k), _place_before(t, x, y, k + 1, b)
