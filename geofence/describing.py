@@ -11,7 +11,7 @@ from geofence import edges, rows, runs, unseen
 from geofence.compiling import kernel, lean
 from geofence.edges import halt_time
 from geofence.motion import STAND
-from geofence.rows import step_m
+from geofence.rows import PLACE_S, place_about, step_m
 from geofence.unseen import cruise_mps, hides_move, moved_by
 
 Floats = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def describe(
         arrive, lo = moved_by(t, x, y, before, a), t[before]
     elif a > 0:
         begin = max(before, 0)
-        ox, oy = _mean_until(t, x, y, b, a)
+        ox, oy = place_about(t, x, y, b, a)
         cruise = cruise_mps(t, x, y, states, max(i - 1, 0), -1)
         arrive, lo, since = halt_time(
             t, x, y, noise_m, speed_mps, a, begin, max(middle, a), jitter, cruise, ox, oy, known
@@ -63,7 +63,7 @@ def describe(
         depart, hi = t[b] + t[after] - moved_by(t, x, y, b, after), t[after]
     elif b < n - 1:
         end = min(after, n - 1)
-        ox, oy = _mean_until(t, x, y, a, b)
+        ox, oy = place_about(t, x, y, a, b)
         cruise = cruise_mps(t, x, y, states, min(j + 1, n - 1), 1)
         depart, until, hi = halt_time(
             t, x, y, noise_m, speed_mps, b, end, min(max(middle - 1, a), b), jitter, cruise, ox, oy, known
@@ -136,22 +136,10 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
     sx = sy = 0.0
     count = 0
     for k in range(a, b + 1):
-        if t[k] - t[a] <= 15.0 or t[b] - t[k] <= 15.0:
+        if t[k] - t[a] <= PLACE_S or t[b] - t[k] <= PLACE_S:
             sx += x[k]
             sy += y[k]
             count += 1
-    return sx / count, sy / count
-
-
-@lean()
-def _mean_until(t: Floats, x: Floats, y: Floats, at: int, towards: int) -> Any:
-    """Mean place of the rows within 15 s of row `at`, looking towards another row."""
-    direction = 1 if towards >= at else -1
-    k = at
-    sx, sy, count = x[k], y[k], 1.0
-    while k != towards and abs(t[k + direction] - t[at]) <= 15.0:
-        k += direction
-        sx, sy, count = sx + x[k], sy + y[k], count + 1.0
     return sx / count, sy / count
 
 

@@ -17,13 +17,12 @@ from geofence import motion, parting, rows, unseen
 from geofence.compiling import kernel, lean
 from geofence.motion import speed_scores
 from geofence.parting import HOP_MPS
-from geofence.rows import mean_place, step_m
+from geofence.rows import PLACE_S, place_about, step_m
 from geofence.unseen import CRUISE_MPS, travel_s
 
 Floats = npt.NDArray[np.float64]
 
-PLACE_S = 15.0  # rows so long before and after a step tell of the places that it leads between ...
-LEAST_M = 6.0  # ... which are this far apart when the van was moved ...
+LEAST_M = 6.0  # the places that a step leads between are this far apart when the van was moved ...
 BESIDE = 3  # ... further than about so many steps before and after
 LOOK_S = 600.0  # rows so long before and after are looked at for a driver who comes back
 STANDS_S = 5.0, 200.0  # standing so briefly tells the least, so long the most
@@ -74,7 +73,7 @@ def _likeliest_move(
     return at
 
 
-@lean()
+@kernel(rows, lean=True)
 def _find_away(t: Floats, x: Floats, y: Floats, a: int, b: int, away_m: Floats) -> None:
     """How far apart the places just before and just after each step of the rows a..b are."""
     first, last = a, a
@@ -111,8 +110,8 @@ def move_odds(
     odds = NEVER + NOISE * log(noise) + CHOICE * log(b - a + 1)
     odds += STOOD * (log(_stood_s(t, a, k)) + log(_stood_s(t, k + 1, b)))
     odds += LONGER * _longer(t, x, y, noise, a, k, b) + TOLD * _told(speed_mps, a, k, b)
-    first, last = _place_after(t, x, y, a, k), _place_before(t, x, y, k + 1, b)
-    left, reached = _place_before(t, x, y, a, k), _place_after(t, x, y, k + 1, b)
+    first, last = place_about(t, x, y, a, k), place_about(t, x, y, b, k + 1)
+    left, reached = place_about(t, x, y, k, a), place_about(t, x, y, k + 1, b)
     later = min(_nearest_m(t, x, y, k + 1, b, left, k + 1), _nearest_m(t, x, y, k + 1, b, first, k + 1))
     earlier = min(_nearest_m(t, x, y, a, k, reached, k), _nearest_m(t, x, y, a, k, last, k))
     nearer, farther = max(min(later, earlier), 1.0), max(later, earlier, 1.0)
@@ -146,24 +145,6 @@ def _told(speed_mps: Floats, a: int, k: int, b: int) -> float:
     stand, drive = speed_scores(fastest)
     odds: float = drive - stand
     return min(max(odds, -3.0), 6.0)
-
-
-@kernel(rows, lean=True)
-def _place_before(t: Floats, x: Floats, y: Floats, a: int, k: int) -> Any:
-    """The middle of the rows up to k, from a on, that are not much earlier."""
-    first = k
-    while first > a and t[k] - t[first - 1] <= PLACE_S:
-        first -= 1
-    return mean_place(x, y, first, k)
-
-
-@kernel(rows, lean=True)
-def _place_after(t: Floats, x: Floats, y: Floats, k: int, b: int) -> Any:
-    """The middle of the rows from k on, up to b, that are not much later."""
-    last = k
-    while last < b and t[last + 1] - t[k] <= PLACE_S:
-        last += 1
-    return mean_place(x, y, k, last)
 
 
 @lean()

@@ -12,6 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from geofence import motion
+from geofence.compiling import kernel
+from geofence.motion import SPEED_LASTS_S
+
 Floats = npt.NDArray[np.float64]
 
 LOOK_EVERY_S: Final = 10.0
@@ -26,11 +30,10 @@ TOO_LITTLE_DOUBT: Final = 0.35  # ... and are not believed from such doubt on
 TOO_MUCH: Final = 0.3  # share of the way that speeds add up to that a phone should at least get away ...
 TOO_MUCH_M: Final = 40.0  # ... where that way is as long as this
 TOO_MUCH_S: Final = 180.0
-LASTS_S: Final = 10.0  # what surely went on at the speeds told at both ends of a step: it may hide a stand
 TOO_MUCH_DOUBT: Final = 0.5
 
 
-@njit(cache=True)
+@kernel(motion)
 def believe(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, told_mps: Floats,
     too_little: Floats, too_much: Floats, speed_mps: Floats, begin: int,
@@ -73,7 +76,7 @@ def _apart2(x: Floats, y: Floats, a: int, b: int) -> float:
     return (x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@kernel(motion)
 def _back(
     t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int
 ) -> tuple[int, float, float, float, float]:
@@ -88,7 +91,7 @@ def _back(
             break
         mean_mps, step_s = 0.5 * (told_mps[first] + told_mps[before]), t[first] - t[before]
         way += mean_mps * step_s
-        sure_way += mean_mps * min(step_s, LASTS_S)
+        sure_way += mean_mps * min(step_s, SPEED_LASTS_S)
         furthest2 = max(furthest2, _apart2(x, y, before, k))
         step2 = max(step2, _apart2(x, y, before, first))
         first = before

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.moving import LEAST_M, PLACE_S, _find_away, first_move
+from geofence.moving import LEAST_M, _find_away, first_move
+from geofence.rows import PLACE_S
 
 EACH_S = 5.0
 
