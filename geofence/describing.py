@@ -21,6 +21,8 @@ CALM_MPS = 0.9  # slower than a walk
 CALM_WITHIN_S = 40.0
 WALK_AWAY_M = 8.0  # so far from the van the driver is at the door
 SEARCH_MPS = 4.2
+SEARCH_STEP_S = 8.0  # by steps of so many seconds
+SEARCH_GAP_S = 20.0
 SEARCH_REACH_M = 150.0
 SEARCH_FIXES = 150  # at most so many are looked at
 
@@ -145,12 +147,14 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
 
 @kernel(rows, lean=True)
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
-    """Seconds of slow driving near the place just before standing."""
-    k = a
-    while k > 0 and a - k < SEARCH_FIXES:
-        dt = t[k] - t[k - 1]
+    """Seconds of slow driving near the place just before standing, by steps that noise makes little of."""
+    k = since = a
+    while k > 0 and a - k < SEARCH_FIXES and t[k] - t[k - 1] <= SEARCH_GAP_S:
+        while t[since - 1] - t[k - 1] >= SEARCH_STEP_S:
+            since -= 1
+        step_s = max(t[since] - t[k - 1], SEARCH_STEP_S)
         near = sqrt((x[k - 1] - px) ** 2 + (y[k - 1] - py) ** 2) < SEARCH_REACH_M
-        if dt > 20.0 or not near or step_m(x, y, k, k - 1) > SEARCH_MPS * dt:
+        if not near or step_m(x, y, k - 1, since) > SEARCH_MPS * step_s:
             break
         k -= 1
     seconds: float = t[a] - t[k]

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geofence import describing, edges, motion, moving, parting, rows, runs, unseen
+from geofence import describing, edges, motion, moving, parting, rows, runs, searching, unseen
 from geofence.compiling import kernel, lean
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
 from geofence.motion import DRIVE, HIDDEN_MOVE, HIDDEN_STOP, STAND
 from geofence.moving import first_move
 from geofence.parting import CLOSE_S, hop_after, hop_end, jitter_m, with_returns
+from geofence.searching import beyond, standing_part
 from geofence.unseen import hidden_stop
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +77,7 @@ def _driven_on(states: Bytes, kinds: Bytes, begin: int, final: int) -> int:
     return i
 
 
-@kernel(describing, edges, motion, moving, parting, rows, runs, unseen)
+@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
 def _runs(
     t: Floats,
     x: Floats,
@@ -88,20 +89,21 @@ def _runs(
     begin: int,
     final: int,
 ) -> Any:
+    """Rows of numbers, one a standstill, and the row from which on to look for more."""
     n = len(t)
     most = 0
     for i in range(begin, n):
         most += states[i] == STAND or kinds[i] == HIDDEN_STOP
     out = np.empty((most, runs.COLUMNS), np.float64)
     count = 0
-    i = begin
+    i = ahead = begin
     while i < n:
         if states[i] == DRIVE:
             if i > 0 and kinds[i] == HIDDEN_STOP and states[i - 1] == DRIVE:
                 if not _certain(t, i + 1, final):
                     break
                 hidden_stop(t, x, y, states, i, out[count])
-                count += 1
+                count, ahead = count + 1, i + 1
             i += 1
             continue
         j = i
@@ -110,27 +112,62 @@ def _runs(
         j = with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
         if not _certain(t, j + 1, final):
             break
-        jitter = jitter_m(x, y, i, j)
-        a, left = i, i
-        while a <= j:
-            b = hop_after(t, x, y, noise_m, speed_mps, jitter, a, j)
-            b = first_move(t, x, y, noise_m, speed_mps, a, b)
-            begin = i - 1 if a == i else left
-            while a == i and begin > 0 and states[begin] == DRIVE:
-                begin -= 1
-            stands = max(b + 1, hop_end(t, x, y, jitter, b, j))
-            end = stands
-            while b == j and end < n - 1 and states[end] == DRIVE:
-                end += 1
-            describe(t, x, y, noise_m, speed_mps, states, begin, a, b, end, jitter, out[count])
-            out[count, runs.PARTED], out[count, runs.AFTER] = a > i, j + 1
+        count += _describe_places(t, x, y, noise_m, speed_mps, states, i, j, out[count:])
+        i = ahead = j + 1
+    return out[:count], ahead
+
+
+@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
+def _describe_places(
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    noise_m: Floats,
+    speed_mps: Floats,
+    states: Bytes,
+    i: int,
+    j: int,
+    out: Floats,
+) -> int:
+    """Write a row for each place where the van stood within the standing rows i..j; returns how many."""
+    states = states.copy()  # what drives slowly is noted in it
+    since, until = i, j
+    i, j = standing_part(t, x, y, noise_m, speed_mps, states, i, j)
+    jitter = jitter_m(x, y, i, j)
+    count = 0
+    a, left = i, i
+    while a <= j:
+        b = hop_after(t, x, y, noise_m, speed_mps, jitter, a, j)
+        b = first_move(t, x, y, noise_m, speed_mps, a, b)
+        stands = max(b + 1, hop_end(t, x, y, jitter, b, j))
+        first, last = standing_part(t, x, y, noise_m, speed_mps, states, a, b)
+        if first <= last:
+            before, slow = left, a
+            if a == i:
+                before, slow = _driven(states, since - 1, -1), since
+            if first > slow:
+                before = beyond(t, first, slow)
+            after, slow = stands, b
+            if b == j:
+                after, slow = _driven(states, until + 1, 1), until
+            if last < slow:
+                after = beyond(t, last, slow)
+            describe(t, x, y, noise_m, speed_mps, states, before, first, last, after, jitter, out[count])
+            out[count, runs.PARTED] = count > 0
             count += 1
-            a, left = stands, b
-        i = j + 1
-    return out[:count]
+        a, left = stands, b
+    return count
 
 
-@kernel(describing, edges, motion, moving, parting, rows, runs, unseen)
+@lean()
+def _driven(states: Bytes, row: int, direction: int) -> int:
+    """The first row from that one on, in a direction of time, that does not drive; or the last there is."""
+    while 0 < row < len(states) - 1 and states[row] == DRIVE:
+        row += direction
+    return row
+
+
+@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
 def find_runs(
     floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
 ) -> Any:
@@ -146,17 +183,16 @@ def find_runs(
     noise_m, speed_mps = floats[NOISE_M, since:count], floats[SPEED_MPS, since:count]
     states, kinds = small[STATE, since:count], small[KIND, since:count]
     certain = ALL if all_of_them else final - since
-    out = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, certain)
+    out, ahead = _runs(t, x, y, noise_m, speed_mps, states, kinds, begin - since, certain)
     for k in range(len(out)):
         out[k, runs.FIRST] += since
         out[k, runs.LAST] += since
-        begin = int(out[k, runs.AFTER]) + since
-    return out, _driven_on(states, kinds, begin - since, final - since) + since
+    return out, _driven_on(states, kinds, ahead, final - since) + since
 
 
 def to_standstill(run: Floats, origin_ms: int) -> Standstill:
     """The row of `runs` as a Standstill; seconds since the origin become milliseconds since 1970."""
-    first, last, *s, search_s, x, y, door_x, door_y, walked, max_gap_s, noise_m, how, parted, _ = run.tolist()
+    first, last, *s, search_s, x, y, door_x, door_y, walked, max_gap_s, noise_m, how, parted = run.tolist()
     times = [origin_ms + round(1000 * seconds) for seconds in s]
     return Standstill(
         first=int(first),

@@ -77,7 +77,7 @@ def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Flo
     row[runs.DOOR_X], row[runs.DOOR_Y], row[runs.WALKED], row[runs.NOISE_M] = park_x, park_y, 0.0, UNSEEN_M
     row[runs.MAX_GAP_S] = t[i] - t[i - 1]
     row[runs.HOW] = runs.HIDDEN
-    row[runs.PARTED], row[runs.AFTER] = 0.0, i + 1
+    row[runs.PARTED] = 0.0
 
 
 @kernel(rows, lean=True)
