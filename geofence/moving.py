@@ -47,30 +47,33 @@ def first_move(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floa
     The likeliest move cuts the rows in two, of which the first part is looked at in the same way (binary
     segmentation; Scott and Knott 1974).
     """
-    away_m = np.empty(b - a + 1)
-    while True:
-        k = _likeliest_move(t, x, y, noise_m, speed_mps, a, b, away_m)
-        if k == b:
-            return b
-        b = k
+    away_m, odds = np.empty(b - a + 1), np.empty(b - a + 1)
+    while b > a:
+        find_moves(t, x, y, noise_m, speed_mps, a, b, away_m, odds)
+        k = int(np.argmax(odds[: b - a]))
+        if odds[k] <= 0.0:
+            break
+        b = a + k
+    return b
 
 
 @kernel(motion, parting, rows, unseen, lean=True)
-def _likeliest_move(
-    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int, away_m: Floats
-) -> int:
-    """The row of a..b after which the van was likeliest moved; b when it is likelier that it was not."""
+def find_moves(
+    t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int, away_m: Floats,
+    odds: Floats,
+) -> None:  # fmt: skip
+    """Fill in the log odds that the van was moved in each step of the standing rows a..b.
+
+    And how far it led, `away_m`; -inf where it leads no further than those beside it.
+    """
     _find_away(t, x, y, a, b, away_m)
-    at, best = b, 0.0
     for k in range(a, b):
         way_m = away_m[k - a]
+        odds[k - a] = -np.inf
         if way_m < LEAST_M or not _is_peak(away_m, k - a, b - a):
             continue
         if _may_have_moved(t, speed_mps, a, k, b, way_m):
-            odds = move_odds(t, x, y, noise_m, speed_mps, a, k, b)
-            if odds > best:
-                at, best = k, odds
-    return at
+            odds[k - a] = move_odds(t, x, y, noise_m, speed_mps, a, k, b)
 
 
 @kernel(rows, lean=True)

@@ -7,7 +7,22 @@ import numpy.typing as npt
 from numba import njit
 
 from geofence import beam as _beam
-from geofence import dwell, evidence, groups, hypotheses, onward, order, resting, walk, weighing
+from geofence import (
+    dwell,
+    evidence,
+    groups,
+    hypotheses,
+    motion,
+    moving,
+    onward,
+    order,
+    parting,
+    resting,
+    rows,
+    unseen,
+    walk,
+    weighing,
+)
 from geofence.compiling import kernel, lean
 from geofence.groups import Table
 from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
@@ -103,7 +118,10 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
     return count
 
 
-@kernel(_beam, dwell, evidence, groups, hypotheses, onward, order, resting, walk, weighing)
+@kernel(
+    _beam, dwell, evidence, groups, hypotheses, motion, moving, onward, order, parting, resting, rows, unseen,
+    walk, weighing,
+)  # fmt: skip
 def extended(
     beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
 ) -> Any:

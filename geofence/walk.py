@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence.compiling import lean
+from geofence import motion, moving, parting, rows, unseen
+from geofence.compiling import kernel, lean
+from geofence.moving import find_moves
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +33,8 @@ RINGS_M: Final = (10.0, 18.0, 30.0, 50.0)  # ... and away from it
 VAN_S: Final = 40.0  # mean time at the van ...
 AWAY_S: Final = 120.0  # ... and away from it
 ON_THE_WAY: Final = 0.1  # share of changes without a return to the van
+MOVED_MOST: Final = 0.9  # however likely the van was moved, it may not have been
+UNMOVED: Final = 1.0  # log odds against
 BOUND_TAIL: Final = 0.01  # chance that a change lies beyond each of its bounds
 BOUND_SD: Final = 2.33  # the same in standard deviations
 TINY: Final = 1e-300
@@ -117,10 +121,30 @@ def sum_up(looks: Looks, values: Floats, summed: Floats) -> None:
 
 
 @njit(cache=True)
-def van_at_moments(walk: Walk, looks: Looks) -> Floats:
-    """Chance of being at the van at each moment."""
-    van = _at_van(walk, looks.weights)
-    return np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, van)
+def back_at(walk: Walk, looks: Looks) -> Floats:
+    """How likely a change is at each moment, beside others: most are when the driver is back at the van."""
+    van = np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, _at_van(walk, looks.weights))
+    back: Floats = (ON_THE_WAY + (1 - ON_THE_WAY) * van) / (ON_THE_WAY + (1 - ON_THE_WAY) * np.mean(van))
+    back[-1] = 1.0  # the end is no change
+    return back
+
+
+@kernel(motion, moving, parting, rows, unseen)
+def moved_at(walk: Walk, back: Floats) -> Floats:
+    """How many times as likely as by `back_at` a change is at each moment, by moves of the van.
+
+    They are so short that the standing was not cut there: each is likelier to be none.
+    """
+    n, moved = len(walk.t), np.zeros(MOMENTS)
+    noise_m, unknown, odds = np.full(n, walk.noise_m), np.full(n, np.nan), np.empty(n)
+    find_moves(walk.t, walk.x, walk.y, noise_m, unknown, 0, n - 1, np.empty(n), odds)
+    for k in range(n - 1):
+        if odds[k] > -np.inf:
+            share = (0.5 * (walk.t[k] + walk.t[k + 1]) - walk.begin_s) / (walk.end_s - walk.begin_s)
+            m = min(max(round(share * (MOMENTS - 1)), 1), MOMENTS - 2)
+            moved[m] = max(moved[m], 1.0 / (1.0 + exp(UNMOVED - odds[k])))
+    moved /= max(1.0, np.sum(moved) / MOVED_MOST)
+    return 1.0 - np.sum(moved) + (MOMENTS - 1) * moved / back
 
 
 @lean()
@@ -221,20 +245,19 @@ def log_factor(share: float, log_sd: float) -> float:
 
 @njit(cache=True)
 def one_by_one(
-    gains: Floats, weight: Floats, van: Floats, share: Floats, log_sd: Floats, changes: Floats
+    gains: Floats, weight: Floats, back: Floats, moved: Floats, share: Floats, log_sd: Floats, changes: Floats
 ) -> Any:
     """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 
     And the log density of all lengths, but for the factors of each.
 
-    `gains` (a row each) and `weight` are sums up to each moment, `van` the chance of being at
-    the van there, `share` the parts of the time that the services usually take, `log_sd` how that varies.
-    A change is likely where the driver was at the van. Sums over all moments of change. Fills in `changes`:
-    when one customer's part ends and the next begins, the estimate and its bounds, as fractions of the time.
+    `gains` (a row each) and `weight` are sums up to each moment, `back` how likely a change is there beside
+    others, `moved` how many times likelier moves of the van make it (see `back_at`, `moved_at`), `share` the
+    parts of the time that the services usually take, `log_sd` how that varies. Sums over all moments of
+    change. Fills in `changes`: when one customer's part ends and the next begins, the estimate and its
+    bounds, as fractions of the time. Moves tell that there was a change, but not when: too many are none.
     """
     members, last = len(gains), MOMENTS - 1
-    back = (ON_THE_WAY + (1 - ON_THE_WAY) * van) / (ON_THE_WAY + (1 - ON_THE_WAY) * np.mean(van))
-    back[last] = 1.0  # the end is no change
     length, part = np.empty(MOMENTS), np.empty((members, MOMENTS, MOMENTS))
     ahead, usual = np.zeros((members + 1, MOMENTS)), np.zeros((members + 1, MOMENTS))
     ahead[0, 0] = usual[0, 0] = 1.0  # the first part begins at the first moment
@@ -247,7 +270,7 @@ def one_by_one(
                 part[m, j, k] = length[k - j] * exp(gain) * back[k]
                 ahead[m + 1, k] += ahead[m, j] * part[m, j, k]
                 usual[m + 1, k] += usual[m, j] * length[k - j]
-    behind = np.zeros(MOMENTS)
+    behind, by_moves = np.zeros(MOMENTS), 0.0
     behind[last] = 1.0
     for m in range(members - 1, 0, -1):
         before = np.zeros(MOMENTS)
@@ -255,6 +278,8 @@ def one_by_one(
             for j in range(1, k):
                 before[j] += part[m, j, k] * behind[k]
         behind = before
-        changes[m - 1] = _change(ahead[m] * behind)
+        chances = ahead[m] * behind
+        changes[m - 1] = _change(chances)
+        by_moves += log(max(np.sum(chances * moved) / max(np.sum(chances), TINY), TINY))
     lengths = log(max(usual[members, last], TINY))
-    return log(max(ahead[members, last], TINY)) - lengths, lengths
+    return log(max(ahead[members, last], TINY)) + by_moves - lengths, lengths

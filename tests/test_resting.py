@@ -23,7 +23,13 @@ def rested(usual_s, seconds):
     members = len(usual_s)
     nothing, best = np.zeros((members, MOMENTS)), np.empty((members, 3))
     likely, after = with_rest(
-        nothing, np.zeros(MOMENTS), np.ones(MOMENTS), np.array(usual_s, float), seconds, best
+        nothing,
+        np.zeros(MOMENTS),
+        np.ones(MOMENTS),
+        np.ones(MOMENTS),
+        np.array(usual_s, float),
+        seconds,
+        best,
     )
     return likely, after, best * seconds
 

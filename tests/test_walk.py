@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.walk import MOMENTS, _change
+from geofence.walk import LENGTH_LOG_SD, MOMENTS, Walk, _change, back_at, looks_of, moved_at, one_by_one
 
 chances = st.lists(st.floats(0.001, 1.0), min_size=MOMENTS, max_size=MOMENTS).map(np.array)
 
@@ -24,3 +24,40 @@ def test_a_few_unlikely_moments_far_away_do_not_draw_the_estimate():
     chances = np.zeros(MOMENTS)
     chances[4], chances[20] = 0.8, 0.2
     assert _change(chances)[0] == pytest.approx(4 / (MOMENTS - 1), abs=0.02)
+
+
+def standing(places, each_s=10.0, noise_m=6.0):
+    """The walk of a standing with fixes at these places east (m)."""
+    x = np.asarray(places, dtype=float)
+    t = each_s * np.arange(len(x))
+    return Walk(t, x, np.zeros(len(x)), (float(x[0]), 0.0), noise_m, t[0], t[-1], each_s)
+
+
+def test_where_the_van_was_perhaps_moved_a_change_is_likelier():
+    walk = standing([0.0, 1.0, -1.0, 0.0, 1.0, -1.0] * 4 + [15.0, 14.0, 16.0, 15.0, 14.0, 16.0] * 2)
+    moved = moved_at(walk, back_at(walk, looks_of(walk)))
+    assert int(np.argmax(moved)) == pytest.approx(23.5 / 35 * (MOMENTS - 1), abs=1)
+    assert moved.max() > 2.0
+    assert (np.delete(moved, int(np.argmax(moved))) < 1.0).all()
+
+
+def test_a_van_that_keeps_its_place_says_nothing_of_changes():
+    walk = standing([0.0, 1.0, -1.0] * 12)
+    assert (moved_at(walk, back_at(walk, looks_of(walk))) == 1.0).all()
+
+
+def test_a_move_makes_two_services_likelier_but_does_not_time_them():
+    gains, even = np.zeros((2, MOMENTS)), np.ones(MOMENTS)
+    weight, share = np.linspace(0.0, 4.0, MOMENTS), np.array([0.5, 0.5])
+    moved = np.full(MOMENTS, 0.6)
+    moved[MOMENTS // 2] = 8.0
+
+    def split(moves):
+        changes = np.zeros((2, 3))
+        ratio, _ = one_by_one(gains, weight, even, moves, share, np.full(2, LENGTH_LOG_SD), changes)
+        return ratio, changes[0, 0]
+
+    (plain, at), (with_move, then) = split(even), split(moved)
+    assert plain == pytest.approx(0.0, abs=1e-9)
+    assert with_move > 0.2
+    assert at == then == pytest.approx(0.5, abs=0.02)
