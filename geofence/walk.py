@@ -34,7 +34,7 @@ VAN_S: Final = 40.0  # mean time at the van ...
 AWAY_S: Final = 120.0  # ... and away from it
 ON_THE_WAY: Final = 0.1  # share of changes without a return to the van
 MOVED_MOST: Final = 0.9  # however likely the van was moved, it may not have been
-UNMOVED: Final = 1.0  # log odds against
+UNMOVED: Final = 1.0  # ... and is less likely to have been than where standings are cut: log odds
 BOUND_TAIL: Final = 0.01  # chance that a change lies beyond each of its bounds
 BOUND_SD: Final = 2.33  # the same in standard deviations
 TINY: Final = 1e-300
@@ -140,8 +140,8 @@ def moved_at(walk: Walk, back: Floats) -> Floats:
     find_moves(walk.t, walk.x, walk.y, noise_m, unknown, 0, n - 1, np.empty(n), odds)
     for k in range(n - 1):
         if odds[k] > -np.inf:
-            share = (0.5 * (walk.t[k] + walk.t[k + 1]) - walk.begin_s) / (walk.end_s - walk.begin_s)
-            m = min(max(round(share * (MOMENTS - 1)), 1), MOMENTS - 2)
+            share = (0.5 * (walk.t[k] + walk.t[k + 1]) - walk.begin_s) / max(walk.end_s - walk.begin_s, 1e-9)
+            m = round(min(max(share * (MOMENTS - 1), 1.0), MOMENTS - 2.0))
             moved[m] = max(moved[m], 1.0 / (1.0 + exp(UNMOVED - odds[k])))
     moved /= max(1.0, np.sum(moved) / MOVED_MOST)
     return 1.0 - np.sum(moved) + (MOMENTS - 1) * moved / back

@@ -46,6 +46,12 @@ def test_a_van_that_keeps_its_place_says_nothing_of_changes():
     assert (moved_at(walk, back_at(walk, looks_of(walk))) == 1.0).all()
 
 
+def test_a_standing_of_no_length_may_hold_a_move_all_the_same():
+    walk = standing([0.0, 0.0, 40.0, 40.0], each_s=0.0, noise_m=2.0)
+    moved = moved_at(walk, back_at(walk, looks_of(walk)))
+    assert np.isfinite(moved).all()
+
+
 def test_a_move_makes_two_services_likelier_but_does_not_time_them():
     gains, even = np.zeros((2, MOMENTS)), np.ones(MOMENTS)
     weight, share = np.linspace(0.0, 4.0, MOMENTS), np.array([0.5, 0.5])
