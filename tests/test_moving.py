@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from geofence.moving import LEAST_M, _find_away, first_move
 from geofence.rows import PLACE_S
+from tests.tracks import wandering
 
 EACH_S = 5.0
 
@@ -14,10 +15,7 @@ EACH_S = 5.0
 def moved_after(places, noise_m=2.0, speed_mps=np.nan, each_s=EACH_S, seed=0):
     """The last row before the first move of rows at these places east (m), or the last of all."""
     n = len(places)
-    wander = np.random.default_rng(seed).normal(0.0, 0.5 * noise_m, (2, n))
-    x, y = np.asarray(places, dtype=float) + wander[0], wander[1]
-    speeds = np.broadcast_to(np.asarray(speed_mps, dtype=float), n).copy()
-    return first_move(each_s * np.arange(n), x, y, np.full(n, noise_m), speeds, 0, n - 1)
+    return first_move(each_s * np.arange(n), *wandering(places, noise_m, speed_mps, seed), 0, n - 1)
 
 
 def test_two_places_far_apart_beside_the_noise_are_a_move():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geofence.motion import DRIVE, STAND
 from geofence.searching import standing_part
-from tests.tracks import Drawn, circle, visits
+from tests.tracks import Drawn, circle, visits, wandering
 
 EACH_S = 5.0
 
@@ -15,11 +15,9 @@ EACH_S = 5.0
 def standing(places, noise_m=3.0, speed_mps=np.nan, each_s=EACH_S, seed=0):
     """First and last row that stands of rows at these places east (m), and the states noted."""
     n = len(places)
-    wander = np.random.default_rng(seed).normal(0.0, 0.5 * noise_m, (2, n))
-    x, y = np.asarray(places, dtype=float) + wander[0], wander[1]
-    speeds = np.broadcast_to(np.asarray(speed_mps, dtype=float), n).copy()
     states = np.full(n, STAND, np.uint8)
-    found = standing_part(each_s * np.arange(n), x, y, np.full(n, noise_m), speeds, states, 0, n - 1)
+    rows = wandering(places, noise_m, speed_mps, seed)
+    found = standing_part(each_s * np.arange(n), *rows, states, 0, n - 1)
     return (*found, states)
 
 

@@ -123,6 +123,16 @@ class Drawn:
         return self._start_ms + round(1000 * self._next_s)
 
 
+def wandering(
+    places: Sequence[float], noise_m: float, speed_mps: float | Sequence[float], seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of fixes that wander about these places east (m): east, north, their noise, reported speeds."""
+    n = len(places)
+    wander = np.random.default_rng(seed).normal(0.0, 0.5 * noise_m, (2, n))
+    speeds = np.broadcast_to(np.asarray(speed_mps, dtype=float), n).copy()
+    return np.asarray(places, dtype=float) + wander[0], wander[1], np.full(n, noise_m), speeds
+
+
 def circle(
     name: str,
     east_m: float,
