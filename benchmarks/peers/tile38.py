@@ -15,6 +15,7 @@ from streams.files import read_fences
 from streams.records.pings import PingRecord
 
 PIPELINED: Final = 1_000
+DETECTED: Final = ("DETECT", "enter,exit")  # outside too, as by default, is told for every fence at every ping
 
 
 def rate(binary: str, pings: list[bytes], fences: str, most_fences: int = 10_000) -> float:
@@ -23,8 +24,8 @@ def rate(binary: str, pings: list[bytes], fences: str, most_fences: int = 10_000
     decoded = [decode(line) for line in pings]
     hooks = []
     for fence in list(read_fences(fences))[:most_fences]:
-        place = ("POINT", str(fence.lat), str(fence.lon), str(fence.radius_m or 50.0))
-        hooks.append(command("SETCHAN", fence.fence_id, "NEARBY", "fleet", "FENCE", *place))
+        circle = ("POINT", str(fence.lat), str(fence.lon), str(fence.radius_m or 50.0))
+        hooks.append(command("SETCHAN", fence.fence_id, "NEARBY", "fleet", "FENCE", *DETECTED, *circle))
     sets = [command("SET", "fleet", p.driver_id, "POINT", str(p.lat), str(p.lon)) for p in decoded]
     with _server(binary) as (connection, replies):
         send(connection, replies, hooks)
