@@ -13,7 +13,7 @@ from numba import njit
 
 from geofence.evidence import BREAK_LOG_SD, BREAK_MEDIAN_S
 from geofence.hypotheses import G_REST, G_SERVED, Stand
-from geofence.walk import LENGTH_LOG_SD, MOMENTS, Walk, log_factor, one_by_one
+from geofence.walk import LENGTH_LOG_SD, MOMENTS, Turns, Walk, log_factor, one_by_one
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def may_rest(walk: Walk, stand: Stand) -> bool:
 
 @njit(cache=True)
 def find_rest(
-    group: Floats, changes: Floats, gains: Floats, weight: Floats, back: Floats, moved: Floats,
+    group: Floats, changes: Floats, gains: Floats, turns: Turns,
     usual_s: Floats, seconds: float, walked: float, plain: float,
 ) -> int:  # fmt: skip
     """How many of a group were served before a break was taken, -1 when it is likelier that none was.
@@ -46,7 +46,7 @@ def find_rest(
     if plain >= LIKELIEST:
         return -1
     best = np.empty_like(changes)
-    likely, after = with_rest(gains, weight, back, moved, usual_s, seconds, best)
+    likely, after = with_rest(gains, turns, usual_s, seconds, best)
     group[G_REST] = likely - walked
     if group[G_REST] <= plain:
         return -1
@@ -58,12 +58,10 @@ def find_rest(
 
 
 @njit(cache=True)
-def with_rest(
-    gains: Floats, weight: Floats, back: Floats, moved: Floats, usual_s: Floats, seconds: float, best: Floats
-) -> Any:
+def with_rest(gains: Floats, turns: Turns, usual_s: Floats, seconds: float, best: Floats) -> Any:
     """Services one after another and a break between them, before or after: how likely, and when.
 
-    `gains`, `weight`, `back` and `moved` as in `walk.one_by_one`, `usual_s` how long each usually takes.
+    `gains` and `turns` as in `walk.one_by_one`, `usual_s` how long each usually takes.
     Returns the log likelihood (per second) of the length and of the fixes, as a ratio against nobody; and how
     many customers were served before the break, where that is likeliest. Fills in `best`: the changes from
     each part to the next, the break being one.
@@ -82,7 +80,7 @@ def with_rest(
                 parts[m], share[m], log_sd[m] = 0.0, BREAK_MEDIAN_S / seconds, BREAK_LOG_SD
             else:
                 parts[m], share[m], log_sd[m] = gains[of], usual_s[of] / seconds, LENGTH_LOG_SD
-        ratio, lengths = one_by_one(parts, weight, back, moved, share, log_sd, changes)
+        ratio, lengths = one_by_one(parts, turns, share, log_sd, changes)
         score = ratio + lengths + factors
         total = np.logaddexp(total, score)
         if score > top:

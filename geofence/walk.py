@@ -67,6 +67,18 @@ class Looks(NamedTuple):
     share: Floats
 
 
+class Turns(NamedTuple):
+    """What the fixes tell of each moment of change, whichever doors are looked at.
+
+    Their weight up to it; how likely a change is there beside other moments, and how many times likelier
+    moves of the van make it: see `back_at`, `moved_at`.
+    """
+
+    weight: Floats
+    back: Floats
+    moved: Floats
+
+
 @njit(cache=True)
 def looks_of(walk: Walk) -> Looks:
     """What holds of the fixes whichever door is looked at; there must be some."""
@@ -118,6 +130,14 @@ def sum_up(looks: Looks, values: Floats, summed: Floats) -> None:
             total += values[k]
             k += 1
         summed[m] = total + looks.share[m] * values[k]
+
+
+@njit(cache=True)
+def turns_of(walk: Walk, looks: Looks) -> Turns:
+    """What the fixes tell of changes; there must be some."""
+    weight, back = np.empty(MOMENTS), back_at(walk, looks)
+    sum_up(looks, looks.weights, weight)
+    return Turns(weight, back, moved_at(walk, back))
 
 
 @njit(cache=True)
@@ -244,20 +264,17 @@ def log_factor(share: float, log_sd: float) -> float:
 
 
 @njit(cache=True)
-def one_by_one(
-    gains: Floats, weight: Floats, back: Floats, moved: Floats, share: Floats, log_sd: Floats, changes: Floats
-) -> Any:
+def one_by_one(gains: Floats, turns: Turns, share: Floats, log_sd: Floats, changes: Floats) -> Any:
     """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 
     And the log density of all lengths, but for the factors of each.
 
-    `gains` (a row each) and `weight` are sums up to each moment, `back` how likely a change is there beside
-    others, `moved` how many times likelier moves of the van make it (see `back_at`, `moved_at`), `share` the
-    parts of the time that the services usually take, `log_sd` how that varies. Sums over all moments of
-    change. Fills in `changes`: when one customer's part ends and the next begins, the estimate and its
-    bounds, as fractions of the time. Moves tell that there was a change, but not when: too many are none.
+    `gains` (a row each) are sums up to each moment, `share` the parts of the time that the services usually
+    take, `log_sd` how that varies. Sums over all moments of change. Fills in `changes`: when one customer's
+    part ends and the next begins, the estimate and its bounds, as fractions of the time. Moves tell that
+    there was a change, but not when: too many are none.
     """
-    members, last = len(gains), MOMENTS - 1
+    weight, back, members, last = turns.weight, turns.back, len(gains), MOMENTS - 1
     length, part = np.empty(MOMENTS), np.empty((members, MOMENTS, MOMENTS))
     ahead, usual = np.zeros((members + 1, MOMENTS)), np.zeros((members + 1, MOMENTS))
     ahead[0, 0] = usual[0, 0] = 1.0  # the first part begins at the first moment
@@ -280,6 +297,6 @@ def one_by_one(
         behind = before
         chances = ahead[m] * behind
         changes[m - 1] = _change(chances)
-        by_moves += log(max(np.sum(chances * moved) / max(np.sum(chances), TINY), TINY))
+        by_moves += log(max(np.sum(chances * turns.moved) / max(np.sum(chances), TINY), TINY))
     lengths = log(max(usual[members, last], TINY))
     return log(max(ahead[members, last], TINY)) + by_moves - lengths, lengths

@@ -30,13 +30,12 @@ from geofence.resting import find_rest, may_rest
 from geofence.walk import (
     LENGTH_LOG_SD,
     MOMENTS,
+    Turns,
     Walk,
-    back_at,
     by_need,
     looks_of,
-    moved_at,
     one_by_one,
-    sum_up,
+    turns_of,
     weigh_door,
 )
 
@@ -47,15 +46,13 @@ Ints = npt.NDArray[np.int64]
 class _Seen(NamedTuple):
     """What the fixes of a walk tell, up to each moment of change; see `walk.one_by_one`.
 
-    Of each customer near (a row each) when served all the time, and that as a whole; the weight of the fixes,
-    and how likely a change is, by the van too. `known`: whether there are fixes.
+    Of each customer near (a row each) when served all the time, and that as a whole; and of changes.
+    `known`: whether there are fixes.
     """
 
     gains: Floats
     alone: Floats
-    weight: Floats
-    back: Floats
-    moved: Floats
+    turns: Turns
     known: bool
 
 
@@ -99,17 +96,15 @@ def _look(groups: Groups, near: Near, walk: Walk, part: bool) -> _Seen:
     """What the fixes tell; that of changes only where some serve several, or there is a `part` for nobody."""
     n, known = len(near.real), len(walk.t) > 0
     gains, alone = np.empty((n, MOMENTS)), np.zeros(n)
-    weight = back = moved = alone
+    turns = Turns(alone, alone, alone)
     if known:
         looks, of_fixes = looks_of(walk), np.empty(len(walk.t))
         for k in range(n):
             at = near.real[k]
             alone[k] = weigh_door(walk, looks, at[X], at[Y], at[SPREAD_M], of_fixes, gains[k])
         if part or (len(groups.whole) > 0 and np.max(groups.whole[:, G_SIZE]) > 1):
-            weight, back = np.empty(MOMENTS), back_at(walk, looks)
-            moved = moved_at(walk, back)
-            sum_up(looks, looks.weights, weight)
-    return _Seen(gains, alone, weight, back, moved, known)
+            turns = turns_of(walk, looks)
+    return _Seen(gains, alone, turns, known)
 
 
 @njit(cache=True)
@@ -124,9 +119,7 @@ def _splits(groups: Groups, needs: Floats, walk: Walk, seen: _Seen) -> Any:
             scores[g] = seen.alone[of[0]]
         elif seen.known and walk.end_s - walk.begin_s >= size:
             share, log_sd = need / np.sum(need), np.full(size, LENGTH_LOG_SD)
-            scores[g], _ = one_by_one(
-                seen.gains[of], seen.weight, seen.back, seen.moved, share, log_sd, changes[g]
-            )
+            scores[g], _ = one_by_one(seen.gains[of], seen.turns, share, log_sd, changes[g])
         else:
             by_need(need / np.sum(need), changes[g])
     return scores, changes
@@ -144,15 +137,4 @@ def _find_rests(
         of, real = groups.members[begin : begin + size, M_CANDIDATE], groups.real[g]
         own_s = usual_s[begin : begin + size]
         plain = dwell_score(of_driver, seconds, real[G_NEED], size, False)
-        rests[g] = find_rest(
-            real,
-            changes[g],
-            seen.gains[of],
-            seen.weight,
-            seen.back,
-            seen.moved,
-            own_s,
-            seconds,
-            splits[g],
-            plain,
-        )
+        rests[g] = find_rest(real, changes[g], seen.gains[of], seen.turns, own_s, seconds, splits[g], plain)

@@ -11,7 +11,7 @@ from geofence.resting import with_rest
 from geofence.routes import Order, Route, Stop
 from geofence.rules import Rules
 from geofence.stays import Stay, Visit
-from geofence.walk import MOMENTS
+from geofence.walk import MOMENTS, Turns
 from tests.test_assignment import candidate, stand
 from tests.tracks import START_MS, Drawn, circle, plan, visits
 
@@ -24,9 +24,7 @@ def rested(usual_s, seconds):
     nothing, best = np.zeros((members, MOMENTS)), np.empty((members, 3))
     likely, after = with_rest(
         nothing,
-        np.zeros(MOMENTS),
-        np.ones(MOMENTS),
-        np.ones(MOMENTS),
+        Turns(np.zeros(MOMENTS), np.ones(MOMENTS), np.ones(MOMENTS)),
         np.array(usual_s, float),
         seconds,
         best,

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.walk import LENGTH_LOG_SD, MOMENTS, Walk, _change, back_at, looks_of, moved_at, one_by_one
+from geofence.walk import (
+    LENGTH_LOG_SD,
+    MOMENTS,
+    Turns,
+    Walk,
+    _change,
+    back_at,
+    looks_of,
+    moved_at,
+    one_by_one,
+)
 
 chances = st.lists(st.floats(0.001, 1.0), min_size=MOMENTS, max_size=MOMENTS).map(np.array)
 
@@ -60,7 +70,7 @@ def test_a_move_makes_two_services_likelier_but_does_not_time_them():
 
     def split(moves):
         changes = np.zeros((2, 3))
-        ratio, _ = one_by_one(gains, weight, even, moves, share, np.full(2, LENGTH_LOG_SD), changes)
+        ratio, _ = one_by_one(gains, Turns(weight, even, moves), share, np.full(2, LENGTH_LOG_SD), changes)
         return ratio, changes[0, 0]
 
     (plain, at), (with_move, then) = split(even), split(moved)
