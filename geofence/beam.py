@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 from geofence.hypotheses import (
     DOOR_X,
     DOOR_Y,
@@ -76,7 +75,7 @@ Ints = npt.NDArray[np.int64]
 BEAM: Final = 24
 
 
-@njit(cache=True)
+@kernel()
 def grow(beam: Beam, groups: Groups, orders: Floats, stand: Stand, slot: int) -> Any:
     """The best hypotheses after one more standstill, whose slot is given; `orders` as from `all_orders`."""
     n = len(beam.real) * (2 * len(groups.real) + 1)  # nobody; each group anew, and as one more part

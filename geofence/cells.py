@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from geofence.compiling import kernel
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
     return Cell(by_id, shapes, np.concatenate(edges), np.array(owners), lasting)
 
 
-@njit(cache=True)
+@kernel()
 def within_reach(shapes: Floats, places: Floats, within_m: float) -> Any:
     """Which discs of a cell come within a distance of any of these places (latitude, longitude).
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
@@ -35,7 +34,7 @@ def _away_m(x: Floats, y: Floats, a: int, b: int) -> float:
     return sqrt((x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2)
 
 
-@njit(cache=True)
+@kernel()
 def mark(
     t: Floats, x: Floats, y: Floats, accuracy_m: Floats, speed_mps: Floats, worst_m: float, trusted: int
 ) -> Any:
@@ -222,7 +221,7 @@ def _return_index(t: Floats, x: Floats, y: Floats, marks: Marks, last: int, i: i
     return -1, n
 
 
-@njit(cache=True)
+@kernel()
 def jitter_m(t: Floats, x: Floats, y: Floats, first: float, begin: int) -> Floats:
     """Noise of the fixes from number `begin` on (one axis, metres) as seen by each of them; `first` at that.
 
@@ -246,7 +245,7 @@ def jitter_m(t: Floats, x: Floats, y: Floats, first: float, begin: int) -> Float
     return out
 
 
-@njit(cache=True)
+@kernel()
 def smooth(t: Floats, x: Floats, y: Floats, noise_m: Floats, begin: int) -> Any:
     """Places of the fixes from number `begin` on, noisy ones averaged with their neighbours in time.
 

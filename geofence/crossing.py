@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from geofence.clock import NEVER_MS
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 from geofence.decoding import T, X, Y
 from geofence.evidence import Candidate
 from geofence.fences import Fence
@@ -43,7 +42,7 @@ def crossings(decoded: Decoded, near: Sequence[Candidate], standstill: Standstil
     return found
 
 
-@njit(cache=True)
+@kernel()
 def _ms(origin_ms: int, seconds: float) -> int:
     return NEVER_MS if isnan(seconds) else origin_ms + int(np.rint(1000 * seconds))
 
@@ -62,7 +61,7 @@ def _cross_shape(decoded: Decoded, fence: Fence, part: _Part) -> tuple[float, fl
     return entered, exited
 
 
-@njit(cache=True)
+@kernel()
 def _part(t: Floats, first: int, last: int) -> Any:
     """The fixes to look at, begin..end, and the standing ones; a hidden stop has its first after its last."""
     a, b = min(first, len(t) - 1), max(last, 0)
@@ -70,7 +69,7 @@ def _part(t: Floats, first: int, last: int) -> Any:
     return max(a - FURTHEST, 0), min(a, b), max(a, b), end
 
 
-@njit(cache=True)
+@kernel()
 def _cross_circles(
     floats: Floats, count: int, origin_ms: int, first: int, last: int, circles: Floats
 ) -> Ints:

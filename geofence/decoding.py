@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from geofence import cleaning, motion, speeds
+from geofence.cleaning import BEFORE, GOOD, SMOOTH_FROM_M, SMOOTH_WITHIN_S, jitter_m, mark, smooth
 from geofence.compiling import kernel, lean
 from geofence.geometry import METRES_PER_DEGREE
+from geofence.motion import BASE_MOST_S, decode
+from geofence.speeds import BACK_MOST_S, believe
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -28,12 +30,7 @@ BYTES: Final = 2
 STATE, KIND = range(BYTES)
 """Rows of the small numbers of believed fixes (see `motion.decode`)."""
 
-_mark, _jitter_m, _smooth = cleaning.mark, cleaning.jitter_m, cleaning.smooth
-_decode, _believe = motion.decode, speeds.believe
-_GOOD, _BEFORE = cleaning.GOOD, cleaning.BEFORE
-_SMOOTH_FROM_M, _SMOOTH_WITHIN_S = cleaning.SMOOTH_FROM_M, cleaning.SMOOTH_WITHIN_S
-_BASES_WITHIN_S = 2.0 * motion.BASE_MOST_S
-_BACK_S = speeds.BACK_MOST_S
+BASES_WITHIN_S: Final = 2.0 * BASE_MOST_S
 
 
 class Frame(NamedTuple):
@@ -57,7 +54,7 @@ def _context(track: Floats, base_row: int) -> int:
     return max(row - 1, 0)  # one more: how long a position was repeated shows
 
 
-@njit(cache=True)
+@kernel()
 def _read(track: Floats, first: int, end: int, frame: Frame) -> Any:
     """Seconds, place in the plane, accuracy (infinite where there is no place), speed of rows first..end."""
     out = np.empty((5, end - first))
@@ -83,7 +80,7 @@ def _put_good(
     """Write down the good fixes from `base` on, as they were reported; returns where they end."""
     count = base
     for k in range(len(marks)):
-        if marks[k] == _GOOD:
+        if marks[k] == GOOD:
             floats[T, count], floats[RAW_X, count], floats[RAW_Y, count] = t[k], x[k], y[k]
             floats[NOISE_M, count] = accuracy[k]
             floats[TOLD_MPS, count] = speed[k]
@@ -97,7 +94,7 @@ def _noise(floats: Floats, base: int, count: int, first: float) -> None:
     """Jitter as seen by each fix, and its noise: where accuracy was reported, that when it is more."""
     begin = max(base - 1, 0)
     t, x, y = floats[T, begin:count], floats[RAW_X, begin:count], floats[RAW_Y, begin:count]
-    jitter = _jitter_m(t, x, y, first, base - begin)
+    jitter = jitter_m(t, x, y, first, base - begin)
     for k in range(base, count):
         floats[JITTER_M, k] = jitter[k - base]
         accuracy = floats[NOISE_M, k]
@@ -124,9 +121,9 @@ def _certain(floats: Floats, base: int, marks: Bytes) -> int:
     """
     end = base
     for k in range(len(marks)):
-        end += marks[k] == _GOOD
+        end += marks[k] == GOOD
     for k in range(base, end):
-        if floats[NOISE_M, k] >= _SMOOTH_FROM_M and floats[T, end - 1] - floats[T, k] <= _SMOOTH_WITHIN_S:
+        if floats[NOISE_M, k] >= SMOOTH_FROM_M and floats[T, end - 1] - floats[T, k] <= SMOOTH_WITHIN_S:
             return k
     return end
 
@@ -134,8 +131,8 @@ def _certain(floats: Floats, base: int, marks: Bytes) -> int:
 @njit()
 def _place(floats: Floats, base: int, count: int) -> None:
     """Smooth the places of the fixes from `base` on with what came before."""
-    first = _since(floats, base, _SMOOTH_WITHIN_S)
-    sx, sy = _smooth(
+    first = _since(floats, base, SMOOTH_WITHIN_S)
+    sx, sy = smooth(
         floats[T, first:count],
         floats[RAW_X, first:count],
         floats[RAW_Y, first:count],
@@ -149,8 +146,8 @@ def _place(floats: Floats, base: int, count: int) -> None:
 @njit()
 def _speeds(floats: Floats, base: int, count: int, known: bool) -> None:
     """Choose which of the reported speeds of the fixes from `base` on are believed."""
-    first = _since(floats, base, _BACK_S)
-    _believe(
+    first = _since(floats, base, BACK_MOST_S)
+    believe(
         floats[T, first:count],
         floats[RAW_X, first:count],
         floats[RAW_Y, first:count],
@@ -163,7 +160,7 @@ def _speeds(floats: Floats, base: int, count: int, known: bool) -> None:
     )
 
 
-@kernel(cleaning, motion, speeds)
+@kernel()
 def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, small: Bytes) -> Any:
     """Decode rows up to number `end`; `final` leading fixes are known for good. Numbers known and final.
 
@@ -175,10 +172,10 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
     first_row = _context(track, base_row) if known else 0
     trusted = base_row - first_row if known else -1
     t, x, y, accuracy, speed = _read(track, first_row, end, frame)
-    marks, judged = _mark(t, x, y, accuracy, speed, frame.worst_m, trusted)
+    marks, judged = mark(t, x, y, accuracy, speed, frame.worst_m, trusted)
     if known:
-        marks[:trusted] = _BEFORE
-        marks[trusted] = _GOOD
+        marks[:trusted] = BEFORE
+        marks[trusted] = GOOD
     start = int(small[STATE, base]) if known else -1
     kind = small[KIND, base]
     first = floats[JITTER_M, base] if known else frame.noise_m
@@ -190,8 +187,8 @@ def extend(track: Floats, end: int, frame: Frame, final: int, floats: Floats, sm
     _speeds(floats, base, count, known)
     if not known and count < FIRST:
         judged = 0  # others may yet be among those
-    since, sure = _since(floats, base, _BASES_WITHIN_S), _certain(floats, base, marks[:judged])
-    state, kinds, n_final = _decode(
+    since, sure = _since(floats, base, BASES_WITHIN_S), _certain(floats, base, marks[:judged])
+    state, kinds, n_final = decode(
         floats[T, since:count],
         floats[X, since:count],
         floats[Y, since:count],

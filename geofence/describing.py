@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import edges, rows, runs, unseen
+from geofence import runs
 from geofence.compiling import kernel, lean
 from geofence.edges import halt_time
 from geofence.motion import STAND
@@ -27,7 +26,7 @@ SEARCH_REACH_M = 150.0
 SEARCH_FIXES = 150  # at most so many are looked at
 
 
-@kernel(edges, rows, runs, unseen)
+@kernel()
 def describe(
     t: Floats,
     x: Floats,
@@ -87,7 +86,7 @@ def describe(
     row[runs.HOW] = runs.OPEN_ENDED if b == n - 1 else runs.SEEN
 
 
-@kernel(rows, lean=True)
+@lean()
 def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: int) -> int:
     """First row from `begin` towards `end` where a calm step begins: the van has come to rest.
 
@@ -104,7 +103,7 @@ def _calm_row(t: Floats, x: Floats, y: Floats, jitter: float, begin: int, end: i
     return begin
 
 
-@njit(cache=True)
+@kernel()
 def _door(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, jitter: float, a: int, b: int, px: float, py: float
 ) -> Any:
@@ -145,7 +144,7 @@ def _park(t: Floats, x: Floats, y: Floats, a: int, b: int) -> Any:
     return sx / count, sy / count
 
 
-@kernel(rows, lean=True)
+@lean()
 def _search(t: Floats, x: Floats, y: Floats, a: int, px: float, py: float) -> float:
     """Seconds of slow driving near the place just before standing, by steps that noise makes little of."""
     k = since = a

@@ -8,9 +8,7 @@ normal, with an unknown mean and spread: a normal-gamma prior, so that the next 
 from math import erfc, exp, lgamma, log, pi, sqrt
 from typing import Any, Final
 
-from numba import njit
-
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 PRIOR_MEAN: Final = log(140.0)
 PRIOR_MEAN_WEIGHT: Final = 0.7  # services that the prior mean counts for
@@ -19,13 +17,13 @@ PRIOR_VARIANCE: Final = 0.12
 SHORTEST_S: Final = 5.0
 
 
-@njit(cache=True)
+@kernel()
 def log_length(seconds: float, need: float) -> float:
     """What is summed up of a service: the logarithm of its length for an average order, less the prior's."""
     return log(max(seconds, SHORTEST_S) / need) - PRIOR_MEAN
 
 
-@njit(cache=True)
+@kernel()
 def habit(services: float, total: float, squares: float) -> Any:
     """What is believed of the next length, by the sums over `log_length` so far.
 
@@ -54,14 +52,14 @@ def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: 
     return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
 
 
-@njit(cache=True)
+@kernel()
 def usual_length(of: Any) -> float:
     """Median length in seconds of a service of average need."""
     seconds: float = exp(PRIOR_MEAN + of[1])
     return seconds
 
 
-@njit(cache=True)
+@kernel()
 def _beyond(z: float, freedom: float) -> float:
     """Chance that Student's t exceeds z (Abramowitz and Stegun 1964, 26.7.8)."""
     normal = z * (1 - 1 / (4 * freedom)) / sqrt(1 + z * z / (2 * freedom))

@@ -4,9 +4,8 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +29,7 @@ def signed_m(edges: Floats, x: float, y: float) -> float:
     return -sqrt(nearest) if inside else sqrt(nearest)
 
 
-@njit(cache=True)
+@kernel()
 def all_signed_m(edges: Floats, x: Floats, y: Floats) -> Floats:
     """`signed_m` of many places."""
     found = np.empty(len(x))

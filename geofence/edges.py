@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,19 +55,19 @@ and, for the place being looked at: how far from it, variance, density at it and
 best moment so far."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _normal2(d: float, variance: float) -> float:
     power = 0.5 * d * d / variance
     return exp(-power) / (2 * pi * variance) if power < NOTHING else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _normal(d: float, sd: float) -> float:
     power = 0.5 * (d / sd) ** 2
     return exp(-power) / (sqrt(2 * pi) * sd) if power < NOTHING else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def way_m(seconds: float, speed_mps: float, brake_mps2: float) -> float:
     """Metres from its halt that a vehicle is so many seconds before it."""
     brake_s = speed_mps / brake_mps2
@@ -77,7 +76,7 @@ def way_m(seconds: float, speed_mps: float, brake_mps2: float) -> float:
     return speed_mps * (seconds - 0.5 * brake_s)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _on_the_way(d: float, seconds: float, speed_mps: float, noise2: float, brake_mps2: float) -> float:
     """Density of a fix so far from where the vehicle, driving there, will halt in so many seconds."""
     way = way_m(seconds, speed_mps, brake_mps2)
@@ -85,13 +84,13 @@ def _on_the_way(d: float, seconds: float, speed_mps: float, noise2: float, brake
     return _normal(d - way, sd) / (2 * pi * max(d, sd))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _anywhere(d: float, seconds: float, speed_mps: float, noise2: float) -> float:
     """The same when it comes there in some other way."""
     return _normal2(d, noise2 + (5.0 + 0.5 * speed_mps * seconds) ** 2)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _told_driving(speed_mps: float, seconds: float, cruise_mps: float, brake_mps2: float) -> float:
     """Density of a speed reported so many seconds before the halt; 1 where none is."""
     if speed_mps != speed_mps:
@@ -100,7 +99,7 @@ def _told_driving(speed_mps: float, seconds: float, cruise_mps: float, brake_mps
     return 0.8 * _normal(speed_mps - mean, 0.5 + 0.5 * mean) + 0.2 / 15.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _told_standing(speed_mps: float, walk_mps: float) -> float:
     """Density of a speed reported while the vehicle stands and the driver may walk; 1 where none is."""
     if speed_mps != speed_mps:
@@ -129,7 +128,7 @@ def _driving(f: Floats, k: int, seconds: float, speed_mps: float, cruise_mps: fl
     return p * _told_driving(speed_mps, seconds, cruise_mps, brake)
 
 
-@njit(cache=True)
+@kernel()
 def _window(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats,
     edge: int, begin: int, end: int, direction: int,
@@ -168,7 +167,7 @@ def _window(
     return out, abs(edge - lo) // each
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _known(w: Floats, jitter_m: float) -> Floats:
     """What is known of each fix of a window whatever the moment, and room for what depends on it."""
     n = w.shape[1]
@@ -285,7 +284,7 @@ def _braked(w: Floats, f: Floats, m: int, at: float, cruise: float, brake: float
     return score + log(product)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _search(
     w: Floats, f: Floats, middle: int, cruise_mps: float, other_x: float, other_y: float, other_known: bool
 ) -> Any:
@@ -319,7 +318,7 @@ def _search(
     return looked, based, best
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _weighed(w: Floats, f: Floats, looked: Floats, based: Floats, best: float, cruise_mps: float) -> Any:
     """Lower tail, median and upper tail of all moments for which there is hope."""
     n = w.shape[1]
@@ -341,7 +340,7 @@ def _weighed(w: Floats, f: Floats, looked: Floats, based: Floats, best: float, c
     return _quantiles(moments[:count], width[:count], scores[:count])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def halt_time(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats,
     edge: int, begin: int, end: int, jitter_m: float, cruise_mps: float,
@@ -369,7 +368,7 @@ def halt_time(
     return -best, -high, -low
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _shown(w: Floats, k: int) -> float:
     """When fix k, the first that seems to stand, is seen to: a place does not tell rolling from rest."""
     at: float = w[T, k]
@@ -378,7 +377,7 @@ def _shown(w: Floats, k: int) -> float:
     return at
 
 
-@njit(cache=True)
+@kernel()
 def _quantiles(moments: Floats, width: Floats, scores: Floats) -> Any:
     """Lower tail, median and upper tail of the posterior; each moment stands for its width."""
     top = np.max(scores)

@@ -7,9 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import cells
 from geofence.cells import within_reach
 from geofence.compiling import kernel
 from geofence.fences import Fence, FenceSet, wide_m
@@ -104,7 +102,7 @@ def nearby(
     return Nearby(list(found.values()), at if len(kept) == len(at) else at[kept])
 
 
-@kernel(cells)
+@kernel()
 def _fits(
     shapes: Floats, places: Floats, within_m: float, lat: float, lon: float, per_lon: float,
     x: float, y: float, noise_m: float,
@@ -125,7 +123,7 @@ def _fits(
     return numbers[best], at[best]
 
 
-@njit(cache=True)
+@kernel()
 def parked(x: float, y: float, noise_m: float, middle_x: float, middle_y: float, spread_m: float) -> float:
     """Log density (per square metre) of a van's place for the customer there."""
     away = sqrt((x - middle_x) ** 2 + (y - middle_y) ** 2)

@@ -8,9 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 from geofence.evidence import parked
 from geofence.hypotheses import (
     G_ID,
@@ -90,7 +89,7 @@ class Table(NamedTuple):
     needs: Floats
 
 
-@njit(cache=True)
+@kernel()
 def likeliest(beam: Beam, table: Table, rows: Ints, at: Floats, stand: Stand) -> Any:
     """The customers worth a look, of those in these rows of the table and so placed; and their numbers."""
     near, numbers = _near(table, rows, at), np.arange(len(rows))
@@ -100,7 +99,7 @@ def likeliest(beam: Beam, table: Table, rows: Ints, at: Floats, stand: Stand) ->
     return near, numbers
 
 
-@njit(cache=True)
+@kernel()
 def _near(table: Table, rows: Ints, at: Floats) -> Near:
     count = 0
     for row in rows:
@@ -120,7 +119,7 @@ def _near(table: Table, rows: Ints, at: Floats) -> Near:
     return Near(real, whole, stops, needs)
 
 
-@njit(cache=True)
+@kernel()
 def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
     """How much each customer promises: well placed, and planned next by any of the best hypotheses."""
     found = np.empty(len(near.real))
@@ -147,7 +146,7 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
     return found
 
 
-@njit(cache=True)
+@kernel()
 def grouped(near: Near, planned: bool) -> Any:
     """All groups: `Groups.whole`, `Groups.members`, and the need of each member.
 
@@ -204,7 +203,7 @@ def _identity(near: Near, members: Ints) -> Any:
     return np.int64(mixed >> np.uint64(2))
 
 
-@njit(cache=True)
+@kernel()
 def worthy(beam: Beam, near: Near, walk: Walk, stand: Stand) -> Any:
     """The groups worth a look, yet without scores; their orders in each hypothesis; needs of all members."""
     whole, members, needs = grouped(near, stand.planned > 0)

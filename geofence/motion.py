@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -43,13 +42,13 @@ REFLECTED_TIMES = 2.5  # ... so many times as far as the rest
 OUTLIER = 1e-4  # share of steps that fit nothing
 
 
-@njit(cache=True)
+@kernel()
 def _gauss2(d: float, scale: float) -> float:
     """Log density of a step of length d under an isotropic normal, with a floor for outliers."""
     return log((1.0 - OUTLIER) * np.exp(-0.5 * (d / scale) ** 2) / (2 * pi * scale * scale) + OUTLIER * 1e-5)
 
 
-@njit(cache=True)
+@kernel()
 def _still(d: float, noise_m: float, walk: float) -> float:
     """Log density of a step of length d while standing: noise, mostly of the usual size, and a walk."""
     near = noise_m * noise_m + walk * walk
@@ -59,7 +58,7 @@ def _still(d: float, noise_m: float, walk: float) -> float:
     return log(p + OUTLIER * 1e-5)
 
 
-@njit(cache=True)
+@kernel()
 def _part(d: float, still: float, drive: float) -> float:
     """Log density of a step that drives for a part of its time, any part alike (Gauss-Legendre, 3 points)."""
     p = 0.0
@@ -69,7 +68,7 @@ def _part(d: float, still: float, drive: float) -> float:
     return log((1.0 - OUTLIER) * p + OUTLIER * 1e-5)
 
 
-@njit(cache=True)
+@kernel()
 def step_scores(d: float, dt: float, noise_m: float, van_mps: float = DRIVE_MPS, share: float = 1.0) -> Any:
     """Log scores of one step: stand-stand, stand-drive (or back), drive-drive, hidden move, hidden stop.
 
@@ -93,7 +92,7 @@ def step_scores(d: float, dt: float, noise_m: float, van_mps: float = DRIVE_MPS,
     return stand, half, both, move, stop
 
 
-@njit(cache=True)
+@kernel()
 def drive_mps(before_mps: float, after_mps: float, dt: float) -> Any:
     """How fast a driving van goes in a step, one axis, by the speeds reported at its ends where they are.
 
@@ -106,7 +105,7 @@ def drive_mps(before_mps: float, after_mps: float, dt: float) -> Any:
     return lasting * told + (1.0 - lasting) * DRIVE_MPS
 
 
-@njit(cache=True)
+@kernel()
 def speed_scores(speed_mps: float) -> Any:
     """Log scores of a reported speed while standing (a walk at most) and while driving; zero if not reported.
 
@@ -197,7 +196,7 @@ def _forward(
     return stand, drive, certain
 
 
-@njit(cache=True)
+@kernel()
 def decode(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, start: int, sure: int, begin: int = 0
 ) -> Any:
@@ -224,7 +223,7 @@ def decode(
     return states, kinds, final
 
 
-@njit(cache=True)
+@kernel()
 def _merge_index(back: Bytes) -> int:
     """How many leading fixes have the same state on both surviving paths."""
     n = len(back)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geofence import motion, parting, rows, unseen
 from geofence.compiling import kernel, lean
 from geofence.motion import speed_scores
 from geofence.parting import HOP_MPS
@@ -40,7 +39,7 @@ LONGER = 0.27  # each noise that the step is longer than a walk
 TOLD = 0.61  # the log odds of a drive by the speed reported
 
 
-@kernel(motion, parting, rows, unseen)
+@kernel()
 def first_move(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int) -> int:
     """Last row before the van was first moved within the standing rows a..b; b when it was not.
 
@@ -57,7 +56,7 @@ def first_move(t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floa
     return b
 
 
-@kernel(motion, parting, rows, unseen, lean=True)
+@lean()
 def find_moves(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, b: int, away_m: Floats,
     odds: Floats,
@@ -76,7 +75,7 @@ def find_moves(
             odds[k - a] = move_odds(t, x, y, noise_m, speed_mps, a, k, b)
 
 
-@kernel(rows, lean=True)
+@lean()
 def _find_away(t: Floats, x: Floats, y: Floats, a: int, b: int, away_m: Floats) -> None:
     """How far apart the places just before and just after each step of the rows a..b are."""
     first, last = a, a
@@ -104,7 +103,7 @@ def _is_peak(away_m: Floats, k: int, n: int) -> bool:
     return further == 0
 
 
-@kernel(motion, rows, lean=True)
+@lean()
 def move_odds(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, a: int, k: int, b: int
 ) -> float:
@@ -128,7 +127,7 @@ def _stood_s(t: Floats, first: int, last: int) -> float:
     return min(max(seconds, STANDS_S[0]), STANDS_S[1])
 
 
-@kernel(rows, lean=True)
+@lean()
 def _longer(t: Floats, x: Floats, y: Floats, noise: float, a: int, k: int, b: int) -> float:
     """How many times the noise the step from row k, or one beside it, is longer than a walk."""
     longer = -np.inf
@@ -137,7 +136,7 @@ def _longer(t: Floats, x: Floats, y: Floats, noise: float, a: int, k: int, b: in
     return min(max(longer / noise, -3.0), 5.0)
 
 
-@kernel(motion, lean=True)
+@lean()
 def _told(speed_mps: Floats, a: int, k: int, b: int) -> float:
     """Log odds of a drive by the speeds reported about the step from row k; 0 where one is missing."""
     fastest = 0.0
@@ -165,7 +164,7 @@ def _nearest_m(t: Floats, x: Floats, y: Floats, a: int, b: int, place: Any, at: 
     return nearest
 
 
-@kernel(parting, unseen, lean=True)
+@lean()
 def _may_have_moved(t: Floats, speed_mps: Floats, a: int, k: int, b: int, way_m: float) -> bool:
     """Whether the van may have gone so far about the step from row k to the next, within the rows a..b.
 

@@ -5,9 +5,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 from geofence.dwell import dwell_score, habit, log_length
 from geofence.hypotheses import (
     DOOR_X,
@@ -145,7 +144,7 @@ def _put_way(ways: Ways, row: int, h: int, g: int, how: int, score: float, dwell
     return row + 1
 
 
-@njit(cache=True)
+@kernel()
 def share_chance(dx: float, dy: float, noise_m: float) -> float:
     """Chance that the next customer, whose door is so far from the last one's, is served without a move."""
     reach2 = SHARED_REACH_M**2 + (SHARED_REACH_NOISE * noise_m) ** 2
@@ -174,7 +173,7 @@ def away2(real: Floats, stand: Stand) -> float:
     return apart2
 
 
-@njit(cache=True)
+@kernel()
 def all_orders(beam: Beam, groups: Groups, stand: Stand) -> Floats:
     """The log chance of each group's order in each hypothesis, a row each."""
     served = np.empty_like(beam.served[0])

@@ -5,8 +5,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from geofence import rows
-from geofence.compiling import kernel
+from geofence.compiling import kernel, lean
 from geofence.motion import DRIVE, HIDDEN_MOVE, STAND
 from geofence.rows import mean_place, step_m
 
@@ -22,7 +21,7 @@ FAST_MPS = 4.2  # no walk
 CLOSE_S = 90.0  # nothing later than this after a standstill is looked at
 
 
-@kernel(rows, lean=True)
+@lean()
 def with_returns(
     t: Floats,
     x: Floats,
@@ -60,7 +59,7 @@ def with_returns(
         j = end
 
 
-@kernel(rows)
+@kernel()
 def jitter_m(x: Floats, y: Floats, i: int, j: int) -> float:
     """Noise of a step while standing, one axis: from the calmer steps of the rows i..j themselves."""
     if j - i < 3:
@@ -71,7 +70,7 @@ def jitter_m(x: Floats, y: Floats, i: int, j: int) -> float:
     return max(0.5, np.quantile(steps, 0.4) / 1.01)
 
 
-@kernel(rows, lean=True)
+@lean()
 def hop_after(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, jitter: float, a: int, j: int
 ) -> int:
@@ -94,7 +93,7 @@ def hop_after(
     return j
 
 
-@kernel(rows, lean=True)
+@lean()
 def hop_end(t: Floats, x: Floats, y: Floats, jitter: float, k: int, j: int) -> int:
     """Last row of the fast steps that follow one another after row k, at most row j; k when there is none."""
     while k < j and step_m(x, y, k, k + 1) > HOP_MPS * (t[k + 1] - t[k]) + 2.0 * jitter:
@@ -102,7 +101,7 @@ def hop_end(t: Floats, x: Floats, y: Floats, jitter: float, k: int, j: int) -> i
     return k
 
 
-@kernel(rows, lean=True)
+@lean()
 def _comes_back(x: Floats, y: Floats, a: int, k: int, end: int, j: int) -> bool:
     """Whether some rows of end..j are where the van stood (rows from a on) or was left (rows up to k).
 

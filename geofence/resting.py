@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from geofence.compiling import kernel
 from geofence.evidence import BREAK_LOG_SD, BREAK_MEDIAN_S
 from geofence.hypotheses import G_REST, G_SERVED, Stand
 from geofence.walk import LENGTH_LOG_SD, MOMENTS, Turns, Walk, log_factor, one_by_one
@@ -23,7 +23,7 @@ LIKELIEST: Final = RESTS - log(BREAK_MEDIAN_S * BREAK_LOG_SD * sqrt(2 * pi)) + B
 """No length has a higher log density (per second) with a break in it; likelier ones need none."""
 
 
-@njit(cache=True)
+@kernel()
 def may_rest(walk: Walk, stand: Stand) -> bool:
     """Whether a standing is long enough, and seen enough of, for a break to be told from a service.
 
@@ -33,7 +33,7 @@ def may_rest(walk: Walk, stand: Stand) -> bool:
     return len(walk.t) > 0 and seconds >= LONG_S and 2 * walk.max_gap_s < seconds and not stand.censored
 
 
-@njit(cache=True)
+@kernel()
 def find_rest(
     group: Floats, changes: Floats, gains: Floats, turns: Turns,
     usual_s: Floats, seconds: float, walked: float, plain: float,
@@ -57,7 +57,7 @@ def find_rest(
     return int(after)
 
 
-@njit(cache=True)
+@kernel()
 def with_rest(gains: Floats, turns: Turns, usual_s: Floats, seconds: float, best: Floats) -> Any:
     """Services one after another and a break between them, before or after: how likely, and when.
 

@@ -4,20 +4,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import cleaning, decoding, motion, parting, speeds, standstills, ticks
 from geofence.clock import NEVER_MS
 from geofence.compiling import kernel, lean
-from geofence.decoding import COLUMNS, KIND, STATE, Frame, T
+from geofence.decoding import COLUMNS, KIND, STATE, Frame, T, extend
+from geofence.standstills import progress
+from geofence.ticks import end_of
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 NOTHING, CLOSES, TRIMS, TELLS = 0, 1, 2, 4
 """Why the steps ended: a standstill may have closed, fixes can be let go, something may be due to be told."""
-
-_extend, _progress, _end_of = decoding.extend, standstills.progress, ticks.end_of
 
 
 class Waits(NamedTuple):
@@ -46,7 +44,7 @@ class Ripe(NamedTuple):
     idle_ms: int
 
 
-@njit(cache=True)
+@kernel()
 def _ms(origin_ms: float, seconds: float) -> int:
     return int(origin_ms) + int(np.rint(1000 * seconds))
 
@@ -77,7 +75,7 @@ def _known_ms(t: Floats, begin: int, origin_ms: float, waits: Waits) -> int:
     return min(told_by_ms, _ms(origin_ms, t[begin])) if begin < len(t) else told_by_ms
 
 
-@kernel(cleaning, decoding, motion, parting, speeds, standstills, ticks)
+@kernel()
 def ripen(
     track: Floats,
     row: int,
@@ -101,13 +99,13 @@ def ripen(
     idle_ms = NEVER_MS
     row = _row_after(track, row, rows, until_ms)
     while True:
-        count, final = _extend(track, row, frame, final, floats, small)
+        count, final = extend(track, row, frame, final, floats, small)
         t = floats[T, :count]
-        closed, begin = _progress(t, small[STATE, :count], small[KIND, :count], begin, final)
+        closed, begin = progress(t, small[STATE, :count], small[KIND, :count], begin, final)
         why = _why(t, begin, closed, frame.origin_ms, waits)
         if why != NOTHING or row == rows:
             break
-        next_ms = _end_of(int(track[row * COLUMNS]), offset_ms)
+        next_ms = end_of(int(track[row * COLUMNS]), offset_ms)
         end = _row_after(track, row, rows, next_ms)
         if next_ms >= before_ms or end > room:
             break

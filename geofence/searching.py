@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geofence import motion, rows
-from geofence.compiling import kernel, lean
+from geofence.compiling import lean
 from geofence.motion import DRIVE, speed_scores
 from geofence.rows import step_m
 
@@ -61,7 +60,7 @@ def _crawls(d: float, dt: float, noise: float) -> float:
     return log((drive + LEAST) / (stand + LEAST))
 
 
-@kernel(motion, lean=True)
+@lean()
 def _told(speed_mps: float, seconds: float) -> float:
     """The same by a speed reported so long after the one before; 0 where none is."""
     stand, drive = speed_scores(speed_mps)
@@ -69,7 +68,7 @@ def _told(speed_mps: float, seconds: float) -> float:
     return odds * min(seconds / STEP_S, 1.0)
 
 
-@kernel(motion, rows, lean=True)
+@lean()
 def standing_part(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, states: Bytes, i: int, j: int
 ) -> Any:
@@ -98,7 +97,7 @@ def beyond(t: Floats, row: int, limit: int) -> int:
     return k
 
 
-@kernel(motion, rows, lean=True)
+@lean()
 def _standing_from(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, speed_mps: Floats, begin: int, end: int
 ) -> int:

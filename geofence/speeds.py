@@ -10,9 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import motion
 from geofence.compiling import kernel
 from geofence.motion import SPEED_LASTS_S
 
@@ -33,7 +31,7 @@ TOO_MUCH_S: Final = 180.0
 TOO_MUCH_DOUBT: Final = 0.5
 
 
-@kernel(motion)
+@kernel()
 def believe(
     t: Floats, x: Floats, y: Floats, noise_m: Floats, told_mps: Floats,
     too_little: Floats, too_much: Floats, speed_mps: Floats, begin: int,
@@ -60,7 +58,7 @@ def believe(
         speed_mps[k] = told_mps[k] if believed else np.nan
 
 
-@njit(cache=True)
+@kernel()
 def _surely_away(x: Floats, y: Floats, first: int, last: int) -> float:
     """How far apart two fixes are, though the one or the other may be an outlier: it is two fixes each."""
     least2 = np.inf
@@ -70,13 +68,13 @@ def _surely_away(x: Floats, y: Floats, first: int, last: int) -> float:
     return sqrt(least2)
 
 
-@njit(cache=True)
+@kernel()
 def _apart2(x: Floats, y: Floats, a: int, b: int) -> float:
     """How far apart two fixes are, squared metres."""
     return (x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2  # type: ignore[no-any-return]
 
 
-@kernel(motion)
+@kernel()
 def _back(
     t: Floats, x: Floats, y: Floats, told_mps: Floats, k: int
 ) -> tuple[int, float, float, float, float]:

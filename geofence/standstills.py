@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geofence import describing, edges, motion, moving, parting, rows, runs, searching, unseen
+from geofence import runs
 from geofence.compiling import kernel, lean
 from geofence.decoding import KIND, NOISE_M, SPEED_MPS, STATE, T, X, Y
 from geofence.describing import describe
@@ -77,7 +77,7 @@ def _driven_on(states: Bytes, kinds: Bytes, begin: int, final: int) -> int:
     return i
 
 
-@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
+@kernel()
 def _runs(
     t: Floats,
     x: Floats,
@@ -117,7 +117,7 @@ def _runs(
     return out[:count], ahead
 
 
-@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
+@kernel()
 def _describe_places(
     t: Floats,
     x: Floats,
@@ -167,7 +167,7 @@ def _driven(states: Bytes, row: int, direction: int) -> int:
     return row
 
 
-@kernel(describing, edges, motion, moving, parting, rows, runs, searching, unseen)
+@kernel()
 def find_runs(
     floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
 ) -> Any:

@@ -4,35 +4,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import beam as _beam
-from geofence import (
-    dwell,
-    evidence,
-    groups,
-    hypotheses,
-    motion,
-    moving,
-    onward,
-    order,
-    parting,
-    resting,
-    rows,
-    unseen,
-    walk,
-    weighing,
-)
+from geofence.beam import grow
 from geofence.compiling import kernel, lean
-from geofence.groups import Table
+from geofence.groups import Table, likeliest, worthy
 from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
 from geofence.order import Bits
 from geofence.walk import Walk
+from geofence.weighing import weigh
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_grow, _likeliest, _worthy, _weigh = _beam.grow, groups.likeliest, groups.worthy, weighing.weigh
 
 
 class Used(NamedTuple):
@@ -48,7 +30,7 @@ class Used(NamedTuple):
     rests: Ints
 
 
-@njit(cache=True)
+@kernel()
 def _used(beam: Beam, found: Any, changes: Floats, rests: Ints, slot: int) -> Used:
     """The groups that are left in a slot."""
     kept, rows = np.empty(len(found.whole), np.int64), np.empty(len(found.members), np.int64)
@@ -68,7 +50,7 @@ def _used(beam: Beam, found: Any, changes: Floats, rests: Ints, slot: int) -> Us
     return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]], rests[kept[:count]])
 
 
-@njit(cache=True)
+@kernel()
 def believed(real: Floats, belief: Floats) -> Any:
     """How likely each candidate of each slot was served, in hundredths (slots, candidates)."""
     weights = np.exp(real[:, SCORE] - real[0, SCORE])
@@ -87,7 +69,7 @@ def _agreed(before: Ints, now: Ints, slots: int) -> int:
     return slot
 
 
-@njit(cache=True)
+@kernel()
 def _without_oldest(beam: Beam) -> Beam:
     """The hypotheses that agree with the best one on the oldest slot, the others one slot earlier.
 
@@ -118,10 +100,7 @@ def _move_up(real: Floats, whole: Ints, served: Bits, seen: Bits, past: Ints, be
     return count
 
 
-@kernel(
-    _beam, dwell, evidence, groups, hypotheses, motion, moving, onward, order, parting, resting, rows, unseen,
-    walk, weighing,
-)  # fmt: skip
+@kernel()
 def extended(
     beam: Beam, table: Table, rows: Ints, at: Floats, walk: Walk, stand: Stand, slot: int, mean_need: float
 ) -> Any:
@@ -134,10 +113,10 @@ def extended(
     Then the numbers of the likeliest customers, those looked at; last, how many of the first slots the best
     hypothesis still decides as the best one before.
     """
-    near, numbers = _likeliest(beam, table, rows, at, stand)
-    found, orders, needs = _worthy(beam, near, walk, stand)
-    changes, rests = _weigh(found, needs, near, walk, stand, mean_need, beam)
-    grown = _grow(beam, found, orders, stand, slot)
+    near, numbers = likeliest(beam, table, rows, at, stand)
+    found, orders, needs = worthy(beam, near, walk, stand)
+    changes, rests = weigh(found, needs, near, walk, stand, mean_need, beam)
+    grown = grow(beam, found, orders, stand, slot)
     used, agreed = _used(grown, found, changes, rests, slot), _agreed(beam.past[0], grown.past[0], slot)
     if slot < grown.past.shape[1] - 1:
         return grown, used, np.empty(0, np.uint8), -1, 0, numbers, agreed

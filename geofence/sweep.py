@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from geofence.cells import CELL_DEG, COLUMNS
-from geofence.compiling import lean
+from geofence.compiling import kernel, lean
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,12 +21,12 @@ ROUNDING_M = 1e-6  # discs so near to the box about some steps are looked at too
 MOST_SAMPLES = 100  # half cells that one step may lead through: some 16 km
 
 
-@njit(cache=True)
+@kernel()
 def _wrapped(lon: float) -> float:
     return lon if -180.0 <= lon < 180.0 else (lon + 180.0) % 360.0 - 180.0
 
 
-@njit(cache=True)
+@kernel()
 def _samples(dt: float, d_lat: float, d_lon: float) -> int:
     """Places to look at along a step, half a cell apart at most; none when it tells of no way."""
     if dt > SILENT_S:
@@ -36,7 +35,7 @@ def _samples(dt: float, d_lat: float, d_lon: float) -> int:
     return n if n <= MOST_SAMPLES else 0
 
 
-@njit(cache=True)
+@kernel()
 def cells_along(
     t: Floats,
     x: Floats,
@@ -75,7 +74,7 @@ def cells_along(
     return out[:count]
 
 
-@njit(cache=True)
+@kernel()
 def _within_disc(x: float, y: float, dx: float, dy: float, radius_m: float) -> Any:
     """Shares of a step from (x, y) by (dx, dy) between which it is in a disc about 0; else first > last."""
     a, b, c = dx * dx + dy * dy, x * dx + y * dy, x * x + y * y - radius_m * radius_m
@@ -123,7 +122,7 @@ def _within_edges(
     return first, last
 
 
-@njit(cache=True)
+@kernel()
 def insides(
     t: Floats,
     x: Floats,

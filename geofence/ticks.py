@@ -6,7 +6,7 @@ Were they the same for all, every driver's work would come at once, and its reco
 from typing import Final
 from zlib import crc32
 
-from numba import njit
+from geofence.compiling import kernel
 
 TICK_MS: Final = 60_000  # the work is done in steps of this much event time
 
@@ -28,7 +28,7 @@ class Ticks:
         return (ts_ms - 1 - self.offset_ms) // TICK_MS * TICK_MS + self.offset_ms
 
 
-@njit(cache=True)
+@kernel()
 def end_of(ts_ms: int, offset_ms: int) -> int:
     """`Ticks.of` in compiled code."""
     return -((offset_ms - ts_ms) // TICK_MS) * TICK_MS + offset_ms

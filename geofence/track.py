@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from geofence import decoding, ripening
+from geofence.compiling import kernel
 from geofence.decoding import COLUMNS, FIRST, NOWHERE_DEG, Frame
 from geofence.geometry import LocalPlane
 from geofence.ripening import Ripe, Waits
@@ -106,7 +106,7 @@ class Track:
         return low
 
 
-@njit(cache=True)
+@kernel()
 def _median_accuracy_m(rows: Floats, begin: int, end: int) -> float:
     found, count = np.empty(end - begin), 0
     for row in range(begin, end):

@@ -4,10 +4,9 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import rows, runs
-from geofence.compiling import kernel
+from geofence import runs
+from geofence.compiling import kernel, lean
 from geofence.motion import DRIVE, HIDDEN_MOVE_MIN_S
 from geofence.rows import step_m
 
@@ -21,7 +20,7 @@ ROAD_FACTOR = 1.2  # roads are longer than the straight line
 UNSEEN_M = 10.0  # the place of a stop that no fix shows is known no better
 
 
-@njit(cache=True)
+@kernel()
 def travel_s(d: float, speed_mps: float) -> float:
     """Seconds to cover the last d metres to a halt: braking alone when near, cruise before it when far."""
     brake = speed_mps * speed_mps / (2 * BRAKE_MPS2)
@@ -30,7 +29,7 @@ def travel_s(d: float, speed_mps: float) -> float:
     return (d - brake) / speed_mps + speed_mps / BRAKE_MPS2
 
 
-@kernel(rows, lean=True)
+@lean()
 def cruise_mps(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, direction: int) -> float:
     """Speed of the few driving steps next to row `at`, towards `direction` (-1 before, 1 after)."""
     length = 0.0
@@ -57,7 +56,7 @@ def cruise_mps(t: Floats, x: Floats, y: Floats, states: Bytes, at: int, directio
     return min(max(length / time, 4.0), 30.0)
 
 
-@kernel(rows, runs, lean=True)
+@lean()
 def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Floats) -> None:
     """A stop between two fixes that both drive: what the way between them does not explain is standing.
 
@@ -80,7 +79,7 @@ def hidden_stop(t: Floats, x: Floats, y: Floats, states: Bytes, i: int, row: Flo
     row[runs.PARTED] = 0.0
 
 
-@kernel(rows, lean=True)
+@lean()
 def hides_move(t: Floats, x: Floats, y: Floats, a: int, b: int) -> bool:
     """Whether the rows a and b, a step apart, leave open when the move between them was."""
     gap: float = t[b] - t[a]
@@ -88,7 +87,7 @@ def hides_move(t: Floats, x: Floats, y: Floats, a: int, b: int) -> bool:
     return gap > HIDDEN_MOVE_MIN_S and took < 0.5 * gap
 
 
-@kernel(rows, lean=True)
+@lean()
 def moved_by(t: Floats, x: Floats, y: Floats, a: int, b: int) -> float:
     """When a move hidden between the rows a and b, a step apart, ended, if it was in the middle."""
     d = step_m(x, y, a, b) * ROAD_FACTOR

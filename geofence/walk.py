@@ -10,9 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import motion, moving, parting, rows, unseen
 from geofence.compiling import kernel, lean
 from geofence.moving import find_moves
 
@@ -79,7 +77,7 @@ class Turns(NamedTuple):
     moved: Floats
 
 
-@njit(cache=True)
+@kernel()
 def looks_of(walk: Walk) -> Looks:
     """What holds of the fixes whichever door is looked at; there must be some."""
     n = len(walk.t)
@@ -132,7 +130,7 @@ def sum_up(looks: Looks, values: Floats, summed: Floats) -> None:
         summed[m] = total + looks.share[m] * values[k]
 
 
-@njit(cache=True)
+@kernel()
 def turns_of(walk: Walk, looks: Looks) -> Turns:
     """What the fixes tell of changes; there must be some."""
     weight, back = np.empty(MOMENTS), back_at(walk, looks)
@@ -140,7 +138,7 @@ def turns_of(walk: Walk, looks: Looks) -> Turns:
     return Turns(weight, back, moved_at(walk, back))
 
 
-@njit(cache=True)
+@kernel()
 def back_at(walk: Walk, looks: Looks) -> Floats:
     """How likely a change is at each moment, beside others: most are when the driver is back at the van."""
     van = np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, _at_van(walk, looks.weights))
@@ -149,7 +147,7 @@ def back_at(walk: Walk, looks: Looks) -> Floats:
     return back
 
 
-@kernel(motion, moving, parting, rows, unseen)
+@kernel()
 def moved_at(walk: Walk, back: Floats) -> Floats:
     """How many times as likely as by `back_at` a change is at each moment, by moves of the van.
 
@@ -177,7 +175,7 @@ def by_need(share: Floats, changes: Floats) -> None:
         changes[m, 0], changes[m, 1], changes[m, 2] = at, max(0.0, at - spread), min(1.0, at + spread)
 
 
-@njit(cache=True)
+@kernel()
 def _edges(t: Floats, begin_s: float, end_s: float) -> Floats:
     """The time that each fix stands for lies between two of these."""
     edges = np.empty(len(t) + 1)
@@ -187,7 +185,7 @@ def _edges(t: Floats, begin_s: float, end_s: float) -> Floats:
     return edges
 
 
-@njit(cache=True)
+@kernel()
 def _change(chances: Floats) -> Any:
     """Median and bounds of a change with those chances at moments evenly spread over the time."""
     step = 1 / (MOMENTS - 1)
@@ -199,19 +197,19 @@ def _change(chances: Floats) -> Any:
     return min(max(at, 0.0), MOMENTS - 1.0) * step, max(0.0, low * step), min(1.0, high * step)
 
 
-@njit(cache=True)
+@kernel()
 def _normal(d2: float, sd: float) -> float:
     return np.exp(-0.5 * d2 / (sd * sd)) / (2 * np.pi * sd * sd)
 
 
-@njit(cache=True)
+@kernel()
 def _later(p: float, seconds: float) -> float:
     """Chance of being at the van after so many seconds."""
     rest = VAN_S / (VAN_S + AWAY_S)
     return rest + (p - rest) * np.exp(-(1 / VAN_S + 1 / AWAY_S) * seconds)
 
 
-@njit(cache=True)
+@kernel()
 def _at_van(walk: Walk, weights: Floats) -> Floats:
     """Chance that the driver was at the van at each fix: a hidden Markov chain (Rabiner 1989)."""
     t, x, y, (px, py) = walk.t, walk.x, walk.y, walk.park
@@ -257,13 +255,13 @@ def _length_chances(share: float, log_sd: float, chances: Floats) -> None:
         chances[steps] = exp(-0.5 * (z / log_sd) ** 2 - z)
 
 
-@njit(cache=True)
+@kernel()
 def log_factor(share: float, log_sd: float) -> float:
     """The log of what these densities are to be multiplied by."""
     return -log(share * (MOMENTS - 1) * log_sd * sqrt(2 * pi))
 
 
-@njit(cache=True)
+@kernel()
 def one_by_one(gains: Floats, turns: Turns, share: Floats, log_sd: Floats, changes: Floats) -> Any:
     """Customers served one after another: log likelihood ratio against nobody, and where the changes are.
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from geofence import cells, sweep
+from geofence import sweep
 from geofence.compiling import kernel
 from geofence.standings import APART_MS, judged
 
@@ -22,7 +21,7 @@ WAY_COLUMNS: Final = 4
 _insides = sweep.insides
 
 
-@kernel(cells, sweep)
+@kernel()
 def ways_through(
     t: Floats,
     x: Floats,
@@ -48,7 +47,7 @@ def ways_through(
     return ways
 
 
-@njit(cache=True)
+@kernel()
 def joined(noted: Ints) -> Any:
     """The ways noted, in the order they began: what goes on soon after the one before is one with it."""
     ways = np.empty_like(noted)
@@ -65,7 +64,7 @@ def joined(noted: Ints) -> Any:
     return ways[:count]
 
 
-@njit(cache=True)
+@kernel()
 def settled(noted: Ints, stood: Ints, until_ms: int, after_ms: int) -> Any:
     """The ways left to wait, and those to tell of: settled by one time and after another, no standing speaks.
 

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from geofence.compiling import kernel
 from geofence.dwell import dwell_score, habit, usual_length
 from geofence.evidence import parked
 from geofence.groups import GROUP, NEEDED_S, SPREAD_M, Near, X, Y, together
@@ -56,7 +56,7 @@ class _Seen(NamedTuple):
     known: bool
 
 
-@njit(cache=True)
+@kernel()
 def weigh(
     groups: Groups, needs: Floats, near: Near, walk: Walk, stand: Stand, mean_need: float, beam: Beam
 ) -> Any:
@@ -91,7 +91,7 @@ def weigh(
     return changes, rests
 
 
-@njit(cache=True)
+@kernel()
 def _look(groups: Groups, near: Near, walk: Walk, part: bool) -> _Seen:
     """What the fixes tell; that of changes only where some serve several, or there is a `part` for nobody."""
     n, known = len(near.real), len(walk.t) > 0
@@ -107,7 +107,7 @@ def _look(groups: Groups, near: Near, walk: Walk, part: bool) -> _Seen:
     return _Seen(gains, alone, turns, known)
 
 
-@njit(cache=True)
+@kernel()
 def _splits(groups: Groups, needs: Floats, walk: Walk, seen: _Seen) -> Any:
     """How well the walk fits each group, and the changes from each member to the next."""
     whole = groups.whole
@@ -125,7 +125,7 @@ def _splits(groups: Groups, needs: Floats, walk: Walk, seen: _Seen) -> Any:
     return scores, changes
 
 
-@njit(cache=True)
+@kernel()
 def _find_rests(
     groups: Groups, needs: Floats, walk: Walk, seen: _Seen, of_driver: Any, splits: Floats, changes: Floats,
     rests: Ints,

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from geofence.compiling import kernel
 from streams.packed import KEY, OFFSET, TIMESTAMP, VALUE
 
 Bytes = npt.NDArray[np.uint8]
@@ -15,7 +15,7 @@ MOST_BITS: Final = 63
 BROKEN: Final = -1
 
 
-@njit(cache=True)
+@kernel()
 def read_records(data: Bytes, columns: Columns) -> bool:
     """Fill in the columns (see `packed`; offset and timestamp less the batch's own); whether all was well."""
     at = 0
@@ -38,7 +38,7 @@ def read_records(data: Bytes, columns: Columns) -> bool:
     return at == len(data)
 
 
-@njit(cache=True)
+@kernel()
 def _varint(data: Bytes, at: int) -> Any:
     """The signed number that begins there, and where it ends; BROKEN when it does not, or began nowhere."""
     number, bits = 0, 0

@@ -3,19 +3,66 @@
 import subprocess
 import sys
 
-from geofence import cleaning, motion, speeds
-from geofence.compiling import kernel, sources
-from geofence.decoding import extend
+import pytest
+
+from geofence.compiling import kernel
+
+ENTRY = """
+from kernels.middle import twice
+from geofence.compiling import kernel
+
+@kernel()
+def entry(x):
+    return twice(x) + 1.0
+"""
+
+MIDDLE = """
+from geofence.compiling import kernel, lean
+{imports}
+
+@{decorator}()
+def twice(x):
+    return 2.0 * x + {constant}
+"""
+
+BY_NAME = "from kernels.constants import LEAST", "LEAST"
+BY_MODULE = "from kernels import (\n    constants,\n)", "constants.LEAST"
 
 
-def test_another_source_text_has_another_fingerprint():
-    assert sources(cleaning, motion) == sources(cleaning, motion)
-    assert len({sources(cleaning), sources(motion), sources(cleaning, motion)}) == 3
+@pytest.fixture
+def run(tmp_path):
+    """A kernel that calls another file's, which uses a third's constant: run in a process of its own.
+
+    Returns what it gives for 1.0, and how much of its code was stored.
+    """
+    package = tmp_path / "kernels"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "entry.py").write_text(ENTRY)
+
+    def entry_of_one(decorator, imported, least):
+        imports, constant = imported
+        text = MIDDLE.format(decorator=decorator, imports=imports, constant=constant)
+        (package / "middle.py").write_text(text)
+        (package / "constants.py").write_text(f"LEAST = {least}\n")
+        code = "from kernels.entry import entry; print(entry(1.0), sum(entry.stats.cache_hits.values()))"
+        path = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
+        ran = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=path
+        )
+        value, stored = ran.stdout.split()
+        return float(value), int(stored)
+
+    return entry_of_one
 
 
-def test_a_kernel_that_calls_others_files_closes_over_their_fingerprint():
-    cells = [c.cell_contents for c in extend.py_func.__closure__ or ()]
-    assert cells == [sources(cleaning, motion, speeds)]
+@pytest.mark.parametrize("imported", [BY_NAME, BY_MODULE])
+@pytest.mark.parametrize("decorator", ["kernel", "lean"])
+def test_code_is_made_anew_when_a_file_that_it_uses_by_way_of_another_has_changed(run, decorator, imported):
+    assert run(decorator, imported, 0.0) == (3.0, 0)
+    assert run(decorator, imported, 0.0) == (3.0, 1)
+    assert run(decorator, imported, 7.0) == (10.0, 0)
+    assert run(decorator, imported, 7.0) == (10.0, 1)
 
 
 def test_a_kernel_runs_without_compiling_too():
@@ -32,6 +79,6 @@ def test_numba_is_had_ready_without_scipy_which_can_be_used_all_the_same():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@kernel(cleaning)
+@kernel()
 def step(x):
     return 2.0 * x + 1.0
