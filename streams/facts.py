@@ -22,6 +22,7 @@ from streams.topics import Topics
 POLL_MS: Final = 100
 LOOK_AGAIN_S: Final = 0.005
 AFTER_ERROR_S: Final = 1.0
+AT_ONCE: Final = 200  # records, before other work has its turn
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,9 @@ class Facts:
         }
         while True:
             try:
-                fetched: Mapping[Any, list[KafkaRecord]] = await consumer.getmany(timeout_ms=POLL_MS)
+                fetched: Mapping[Any, list[KafkaRecord]] = await consumer.getmany(
+                    timeout_ms=POLL_MS, max_records=AT_ONCE
+                )
             except KafkaError as error:
                 log.warning("Cannot read geofences, routes and weather: %s; trying on", error)
                 await asyncio.sleep(AFTER_ERROR_S)
