@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geofence import runs
 from geofence.clock import NEVER_MS
 from geofence.compiling import kernel, lean
 from geofence.decoding import COLUMNS, KIND, STATE, Frame, T, extend
-from geofence.standstills import progress
+from geofence.standstills import find_runs, progress
 from geofence.ticks import end_of
 
 Floats = npt.NDArray[np.float64]
@@ -35,13 +36,16 @@ class Ripe(NamedTuple):
     """Where the steps ended.
 
     Fix from which on to look for standstills, end of the last step, why it is the last, and up to when all
-    that ended was known to have, at most, in any of the steps but the last.
+    that ended was known to have, at most, in any of the steps but the last. Then the standstills that have
+    closed, as from `standstills.find_runs`, and the fix from which on to look for the next.
     """
 
     begin: int
     until_ms: int
     why: int
     idle_ms: int
+    runs: Floats
+    ahead: int
 
 
 @kernel()
@@ -93,7 +97,7 @@ def ripen(
     """Decode from a row on, step by step: the first ends at `until_ms`, the last before `before_ms`.
 
     There is room for the rows up to number `room` (see `decoding.extend`). Returns the row reached, how
-    many fixes are known and final, and the four numbers of `Ripe`.
+    many fixes are known and final, and what `Ripe` holds.
     """
     rows = len(track) // COLUMNS
     idle_ms = NEVER_MS
@@ -111,4 +115,7 @@ def ripen(
             break
         idle_ms = max(idle_ms, _known_ms(t, begin, frame.origin_ms, waits))
         row, until_ms = end, next_ms
-    return row, count, final, begin, until_ms, why, idle_ms
+    found, ahead = np.empty((0, runs.COLUMNS)), begin
+    if why & CLOSES:
+        found, ahead = find_runs(floats, small, count, begin, final)
+    return row, count, final, begin, until_ms, why, idle_ms, found, ahead

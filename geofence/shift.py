@@ -5,7 +5,7 @@ many small steps or in one gives the same visits.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import Final
 
@@ -27,10 +27,10 @@ from geofence.plan import Plan
 from geofence.ripening import CLOSES, TELLS, TRIMS, Ripe, Waits
 from geofence.rules import Rules
 from geofence.standings import APART_MS
-from geofence.standstills import Standstill, progress, to_standstill
+from geofence.standstills import CONTEXT, Standstill, progress, to_standstill
 from geofence.stays import Stay
 from geofence.ticks import Ticks
-from geofence.track import CONTEXT, Decoded, Track
+from geofence.track import Decoded, Floats, Track
 from geofence.visits import Report, Reporter
 from geofence.walk import Walk
 
@@ -122,7 +122,7 @@ class Shift:
         )
         self._begin, self.until_ms = ripe.begin, max(self.until_ms, ripe.until_ms)
         if ripe.why & (CLOSES | TRIMS):
-            self._close(bool(ripe.why & CLOSES))
+            self._close(ripe.runs, ripe.ahead)
         return ripe
 
     def _step(self, until_ms: int) -> None:
@@ -130,8 +130,8 @@ class Shift:
         self.until_ms = max(self.until_ms, until_ms)
         self._decode(self._track.row_after(until_ms))
         d = self._decoded
-        closed, self._begin = progress(d.t, d.state, d.kind, self._begin, d.final)
-        self._close(closed)
+        closed, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
+        self._close(*(d.runs(begin) if closed else ((), begin)))
 
     def catch_up(self, until_ms: int) -> None:
         """Be where the steps due by a time lead to, in one."""
@@ -146,7 +146,7 @@ class Shift:
         """Work through all there is: the day's data ends here."""
         self.until_ms = FOREVER_MS
         self._decode(len(self._track))
-        self._close(True, at_end=True)
+        self._close(*self._decoded.runs(self._begin, all_of_them=True), at_end=True)
         self.finished = True
 
     def report(self, events_after_ms: int) -> Report:
@@ -207,14 +207,12 @@ class Shift:
             self._settle_plane()
             self._decoded.extend(self._track, end, self._rules)
 
-    def _close(self, closed: bool, at_end: bool = False) -> None:
-        """Assign the standstills that nothing later can change, if any has closed (or all, at the end)."""
+    def _close(self, runs: Iterable[Floats], begin: int, at_end: bool = False) -> None:
+        """Assign the standstills that have closed; later ones are looked for from fix number `begin` on."""
         d = self._decoded
-        if closed:
-            runs, begin = d.runs(self._begin, at_end)
-            for run in runs:
-                self._take(to_standstill(run, d.origin_ms))
-            self._begin = begin
+        for run in runs:
+            self._take(to_standstill(run, d.origin_ms))
+        self._begin = begin
         if self._device.events:
             over = len(d) == 0 or at_end or self._begin >= len(d)
             self._take_pairs(self.until_ms if over else d.fix_ms(self._begin))

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 ALL = 1 << 40
+CONTEXT = 160  # believed fixes before a standstill that its description may look at
 
 
 class Standstill(NamedTuple):
@@ -169,16 +170,16 @@ def _driven(states: Bytes, row: int, direction: int) -> int:
 
 @kernel()
 def find_runs(
-    floats: Floats, small: Bytes, since: int, count: int, begin: int, final: int, all_of_them: bool
+    floats: Floats, small: Bytes, count: int, begin: int, final: int, all_of_them: bool = False
 ) -> Any:
     """Rows of numbers, one a standstill that begins at or after fix number `begin` (see `to_standstill`).
 
     And the fix from which on to look for the next: see `progress`.
 
-    Of the decoded fixes (see `decoding`) those from number `since` up to `count` are looked at. The first
-    standstill that may change when more follow than the `final` fixes ends the search, unless `all_of_them`
-    are wanted.
+    Of the decoded fixes (see `decoding`) those up to `count` are looked at. The first standstill that may
+    change when more follow than the `final` fixes ends the search, unless `all_of_them` are wanted.
     """
+    since = max(begin - CONTEXT, 0)
     t, x, y = floats[T, since:count], floats[X, since:count], floats[Y, since:count]
     noise_m, speed_mps = floats[NOISE_M, since:count], floats[SPEED_MPS, since:count]
     states, kinds = small[STATE, since:count], small[KIND, since:count]

@@ -20,7 +20,6 @@ Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-CONTEXT: Final = 160  # believed fixes before a standstill that its description may look at
 ROOM: Final = 128  # rows decoded in one go, where the steps are shorter
 
 
@@ -227,13 +226,12 @@ class Decoded:
         self.rows_read = end
         self.placed = self.placed or self.final > 0
 
-    def runs(self, begin: int, all_of_them: bool) -> tuple[Floats, int]:
+    def runs(self, begin: int, all_of_them: bool = False) -> tuple[Floats, int]:
         """Rows of numbers, one a standstill from fix number `begin` on (see `standstills.to_standstill`).
 
         Up to the first that may change yet, unless `all_of_them`. And the fix from which on to look for more.
         """
-        since = max(begin - CONTEXT, 0)
-        runs, ahead = find_runs(self.floats, self.small, since, self.count, begin, self.final, all_of_them)
+        runs, ahead = find_runs(self.floats, self.small, self.count, begin, self.final, all_of_them)
         return runs, ahead
 
     def ripen(
