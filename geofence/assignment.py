@@ -7,7 +7,7 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import log
@@ -92,7 +92,7 @@ class _Open:
         if self.belief is None:
             customers = [c.fence.customer_id for c in self.found]
             shares = [(c, n / 100) for c, n in zip(customers, self.hundredths, strict=False) if n]
-            self.belief = Belief(tuple(sorted(shares, key=lambda s: (-s[1], s[0]))))
+            self.belief = Belief(tuple(sorted(shares, key=_likeliest)))
         return self.belief
 
 
@@ -164,14 +164,12 @@ class Assigner:
                 found.append(standing.decision)
         return found
 
-    def belief(self, number: int) -> Belief:
-        """Whom that standstill served, as likely as is known so far; the very same while that stays."""
-        standing = self._open.get(number)
-        if standing is None:
-            return self._beliefs[number]
+    def beliefs(self, numbers: Iterable[int]) -> list[Belief]:
+        """Whom these standstills served, as likely as is known so far; the very same while that stays."""
         if not self._weighed:
             self._weigh()
-        return standing.believed()
+        standing, settled = self._open, self._beliefs
+        return [standing[n].believed() if n in standing else settled[n] for n in numbers]
 
     def need(self, fence: Fence, planned: PlannedStop | None) -> float:
         """How long a service there should take, relative to others."""
@@ -232,6 +230,10 @@ class Assigner:
 
 def _number(of: Decision) -> int:
     return of.number
+
+
+def _likeliest(share: tuple[str, float]) -> tuple[float, str]:
+    return -share[1], share[0]
 
 
 def _decision(standing: _Open, choice: Sequence[int], plan: Plan) -> Decision | None:

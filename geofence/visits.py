@@ -123,20 +123,17 @@ class Reporter:
             self._regroup(assigner)
         records: list[ServiceTime] = []
         events = self._rejected(events_after_ms, told_by_ms)
-        waiting: set[str] = set()
-        visits, over, settled = self._visits, 0, 0
-        for n, known in enumerate(visits, 1):
-            if known.until_ms > told_by_ms and not all_of_it:
-                waiting.update(known.ids)
-                continue
-            belief = assigner.belief(known.visit.longest)
+        visits, late = self._visits, NEVER_MS if all_of_it else told_by_ms
+        due = [known for known in visits if known.until_ms <= late]
+        for known, belief in zip(due, assigner.beliefs([k.visit.longest for k in due]), strict=True):
             if belief is not known.belief:
                 self._write(known, belief)
             records += known.records
             if known.until_ms > events_after_ms:
                 events += self._writer.events(known.records)
-            if n < len(visits) and self._settles(visits[n], assigner):
-                over, settled = n, len(records)
+        waiting = {i for known in visits if known.until_ms > late for i in known.ids}
+        over = self._over(assigner)
+        settled = sum([len(known.records) for known in visits[:over]])
         if over:
             self._settle(over)
         self._forget(assigner)
@@ -207,10 +204,12 @@ class Reporter:
         self._untold, self._due_ms = untold, due_ms
         return self._rejections.of(stood, self._stays, self._served)
 
-    def _settles(self, after: _Known, assigner: Assigner) -> bool:
-        """Whether all before that visit is decided, and told."""
-        first = _first_part(after)
-        return first < assigner.final_before and not (self._untold and self._untold[0] < first)
+    def _over(self, assigner: Assigner) -> int:
+        """How many of the first visits are decided for good, and told: those before the last such part."""
+        before = assigner.final_before
+        if self._untold:
+            before = min(before, self._untold[0] + 1)
+        return max(bisect_left(self._visits, before, key=_first_part) - 1, 0)
 
     def _settle(self, visits: int) -> None:
         """Nothing can change so many of the first visits any more."""

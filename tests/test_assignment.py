@@ -203,7 +203,7 @@ def test_without_a_route_a_driver_who_served_all_so_far_is_likelier_to_serve_the
         found = Assigner(Plan([], START_MS, START_MS + 3_600_000), 20.0)
         for n, s in enumerate(stands):
             found.step(n, s, _no_walk(s), Nearby.of([candidate(f"u{n}", 500.0 * n)]))
-        return found.belief(last).of(f"u{last}")
+        return found.beliefs([last])[0].of(f"u{last}")
 
     assert last_is_served(seconds=90) > 0.7 > last_is_served(seconds=12)
 
@@ -247,13 +247,13 @@ def test_the_dwell_of_a_fence_counts_against_shorter_stands():
 def test_large_orders_make_long_services_likely():
     stops = (Stop("s1", "a", 1, None, Order(items=200)), Stop("s2", "a2", 2, None, Order(items=1)))
     route = Route("r", "d", START_MS, stops)
-    beliefs = [assigned([stand(15, 0, s)], route).belief(0) for s in (40, 1100)]
+    beliefs = [assigned([stand(15, 0, s)], route).beliefs([0])[0] for s in (40, 1100)]
     assert beliefs[1].of("a") > beliefs[0].of("a")
 
 
 def test_beliefs_are_probabilities_best_first():
     found = assigned([stand(15, 0, 150), stand(500, 400, 90), stand(1000, 800, 12)], plan("a", "b"))
-    for belief in (found.belief(n) for n in range(3)):
+    for belief in found.beliefs(range(3)):
         shares = [p for _, p in belief.shares]
         assert shares == sorted(shares, reverse=True)
         assert all(0 <= p <= 1 for p in shares)
@@ -261,7 +261,7 @@ def test_beliefs_are_probabilities_best_first():
 
 
 def test_a_place_in_between_leaves_doubt():
-    clear, doubtful = (assigned([stand(east, 0, 150)]).belief(0) for east in (0, 15))
+    clear, doubtful = (assigned([stand(east, 0, 150)]).beliefs([0])[0] for east in (0, 15))
     assert clear.shares[0][1] > doubtful.shares[0][1]
     assert len(doubtful.shares) >= 2
 
@@ -283,7 +283,7 @@ def test_a_long_silence_may_hide_the_move_to_a_neighbour():
             found.step(
                 n, s, Walk(*[_nothing()] * 3, s.park, s.noise_m, 0.0, 1.0, s.max_gap_s), Nearby.of(offered)
             )
-        belief[silent_s] = found.belief(1).of("far")
+        belief[silent_s] = found.beliefs([1])[0].of("far")
     assert belief[200.0] > belief[5.0] + 0.2
 
 
@@ -338,7 +338,7 @@ def test_a_customer_that_no_route_names_is_likelier_where_there_are_few():
         assigner = Assigner(Plan([plan("a", "b")], START_MS, START_MS + 3_600_000), 20.0)
         s = stand(1000, 0, 400)
         assigner.step(0, s, _no_walk(s), Nearby.of([candidate("c", 1000.0), *others]))
-        return assigner.belief(0).of("c")
+        return assigner.beliefs([0])[0].of("c")
 
     assert chance(0) > 2 * chance(20) > 0
 
