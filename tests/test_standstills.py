@@ -168,11 +168,11 @@ def test_no_closed_standstill_is_overlooked_and_what_only_drove_is_passed(seed, 
     floats[SPEED_MPS] = np.nan
     final = int(r.integers(0, n + 1))
     small = np.stack((state, kind))
-    found, _ = find_runs(floats, small, 0, n, begin, n, True)
+    found, _ = find_runs(floats, small, n, begin, n, True)
     closed, ahead = progress(t, state, kind, begin, final)
-    certain, next_begin = find_runs(floats, small, 0, n, begin, final, False)
+    certain, next_begin = find_runs(floats, small, n, begin, final)
     assert closed or len(certain) == 0
-    rest, _ = find_runs(floats, small, 0, n, next_begin, n, True)
+    rest, _ = find_runs(floats, small, n, next_begin, n, True)
     assert np.array_equal(np.concatenate((certain, rest)), found)
     if next_begin < min(final, n):
         after = _end(floats, state, kind, next_begin) + 1
