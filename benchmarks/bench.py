@@ -1,6 +1,6 @@
 """Speed of this project and its peers on the same work, side by side in one run, with ratios.
 
-make bench [ARGS="--small --only worker,replay --tile38 /path/to/tile38-server --write"]
+make bench [ARGS="--small --only kafka,replay --tile38 /path/to/tile38-server --write docs"]
 """
 
 import argparse

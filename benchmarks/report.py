@@ -29,9 +29,10 @@ P99_GOAL_S: Final = 0.25
 
 HEAD: Final = """# Performance
 
-Measured by `make bench ARGS="--write docs"` in one run, on {cores} cores. Compare ratios: other work on the
-machine moves all figures, so rates are also given by processor time. Every piece can be run alone (`--only
-kafka`, `replay`, `offline`, `growth`), faster with `--small`. Machines differ in ratios too.
+Measured by `make bench ARGS="--write docs"` in one run, on {cores} cores; Tile38 where `--tile38`
+names its server binary. Compare ratios: other work on the machine moves all figures, so rates are also
+given by processor time; ratios of single runs differ by a tenth and more. Every piece can be run alone
+(`--only kafka`, `replay`, `offline`, `growth`), faster with `--small`. Machines differ in ratios too.
 
 """
 
