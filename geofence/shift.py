@@ -130,8 +130,11 @@ class Shift:
         self.until_ms = max(self.until_ms, until_ms)
         self._decode(self._track.row_after(until_ms))
         d = self._decoded
+        runs: Iterable[Floats] = ()
         closed, begin = progress(d.t, d.state, d.kind, self._begin, d.final)
-        self._close(*(d.runs(begin) if closed else ((), begin)))
+        if closed:
+            runs, begin = d.runs(begin)
+        self._close(runs, begin)
 
     def catch_up(self, until_ms: int) -> None:
         """Be where the steps due by a time lead to, in one."""

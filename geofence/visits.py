@@ -205,7 +205,10 @@ class Reporter:
         return self._rejections.of(stood, self._stays, self._served)
 
     def _over(self, assigner: Assigner) -> int:
-        """How many of the first visits are decided for good, and told: those before the last such part."""
+        """How many of the first visits are over: all before the last one that begins with a decided stay.
+
+        None of these stays is still to be told.
+        """
         before = assigner.final_before
         if self._untold:
             before = min(before, self._untold[0] + 1)

@@ -15,10 +15,8 @@ from streams.files import read_fences
 from streams.records.pings import PingRecord
 
 PIPELINED: Final = 1_000
-DETECTED: Final = (
-    "DETECT",
-    "enter,exit",
-)  # outside too, as by default, is told for every fence at every ping
+DETECTED: Final = ("DETECT", "enter,exit")
+"""By default "outside" is told too: at every ping, of every fence."""
 
 
 def rate(binary: str, pings: list[bytes], fences: str, most_fences: int = 10_000) -> float:
