@@ -1,7 +1,8 @@
-"""When one visit ended and the next began, where a silence of the phone hides both and the way between.
+"""When one visit ended and the next began, where the pings leave open what came when.
 
-All moments in the silence are weighed by what the two visits' orders need, with the spread of such services,
-as the changes between customers of one standing are (see `walk.one_by_one`).
+A silence of the phone may hide both and the way between; or pings in it fit either visit, so that each, taken
+alone, lasts into the other. All moments that are open are weighed by what the two visits' orders need, with
+the spread of such services, as the changes between customers of one standing are (see `walk.one_by_one`).
 """
 
 from collections.abc import Sequence
@@ -25,30 +26,41 @@ class Served(NamedTuple):
     stays: Sequence[Stay]
 
 
-def is_hidden(before: Served, after: Served) -> bool:
-    """Whether one silence holds the departure and the arrival, and all of both visits was service."""
-    first, second = before.stays[-1].standstill, after.stays[0].standstill
-    low_ms, high_ms = first.departed_between_ms
+def is_open(before: Served, after: Served) -> bool:
+    """Whether it is open when one gave way to the other; and all of both visits was service."""
+    return (_overlap(before, after) or _are_hidden(before, after)) and not any(
+        d.rests >= 0 for d in (*before.visit.decisions, after.visit.decisions[0])
+    )
+
+
+def _overlap(before: Served, after: Served) -> bool:
+    """Whether the later begins before the earlier ends, each taken alone: no vehicle stands twice at once."""
+    return after.stays[0].standstill.arrived_ms < before.stays[-1].standstill.departed_ms
+
+
+def _are_hidden(before: Served, after: Served) -> bool:
+    """Whether one silence holds the departure and the arrival."""
+    low_ms, high_ms = before.stays[-1].standstill.departed_between_ms
     return (
-        second.arrived_between_ms == (low_ms, high_ms)
+        after.stays[0].standstill.arrived_between_ms == (low_ms, high_ms)
         and high_ms - low_ms >= LEAST_MS
         and after.visit.parts[0] == before.visit.parts[-1] + 1
-        and after.visit.decisions[0].rests < 0
-        and all(d.rests < 0 for d in before.visit.decisions)
     )
 
 
 def handover(before: Served, after: Served, share: float) -> tuple[int, int] | None:
-    """Departure from one visit and arrival at the next (ms), in the silence that hides both.
+    """Departure from one visit and arrival at the next (ms), at one of the moments that are open.
 
     `share` is the part of the time of both that the earlier should take by what their orders need. The way
-    takes as long as between the standstills. Of the later visit only what nothing later changes is looked at:
-    its first stay. None where no moment leaves time for both.
+    takes as long as between the standstills, nothing where they overlap. Of the later visit only what nothing
+    later changes is looked at: its first stay. None where no moment leaves time for both.
     """
     first, second = before.stays[-1].standstill, after.stays[0].standstill
-    way_ms = second.arrived_ms - first.departed_ms
+    way_ms = max(second.arrived_ms - first.departed_ms, 0)
     begin_ms, end_ms = before.stays[0].standstill.arrived_ms, second.departed_ms - way_ms
     low_ms, high_ms = first.departed_between_ms
+    if _overlap(before, after):
+        low_ms, high_ms = second.arrived_ms, first.departed_ms
     ended = [c.at_ms for d in before.visit.decisions for c in d.changes]
     begun = [c.at_ms - way_ms for c in after.visit.decisions[0].changes]
     low_ms = max(low_ms, begin_ms + LEAST_SERVICE_MS, *ended)

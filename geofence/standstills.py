@@ -113,7 +113,7 @@ def _runs(
         j = with_returns(t, x, y, noise_m, speed_mps, states, kinds, i, j)
         if not _certain(t, j + 1, final):
             break
-        count += _describe_places(t, x, y, noise_m, speed_mps, states, i, j, out[count:])
+        count += _describe_places(t, x, y, noise_m, speed_mps, states, kinds, i, j, out[count:])
         i = ahead = j + 1
     return out[:count], ahead
 
@@ -126,6 +126,7 @@ def _describe_places(
     noise_m: Floats,
     speed_mps: Floats,
     states: Bytes,
+    kinds: Bytes,
     i: int,
     j: int,
     out: Floats,
@@ -145,12 +146,12 @@ def _describe_places(
         if first <= last:
             before, slow = left, a
             if a == i:
-                before, slow = _driven(states, since - 1, -1), since
+                before, slow = _driven_since(states, kinds, since - 1), since
             if first > slow:
                 before = beyond(t, first, slow)
             after, slow = stands, b
             if b == j:
-                after, slow = _driven(states, until + 1, 1), until
+                after, slow = _driven_until(states, kinds, until + 1), until
             if last < slow:
                 after = beyond(t, last, slow)
             describe(t, x, y, noise_m, speed_mps, states, before, first, last, after, jitter, out[count])
@@ -161,10 +162,20 @@ def _describe_places(
 
 
 @lean()
-def _driven(states: Bytes, row: int, direction: int) -> int:
-    """The first row from that one on, in a direction of time, that does not drive; or the last there is."""
-    while 0 < row < len(states) - 1 and states[row] == DRIVE:
-        row += direction
+def _driven_since(states: Bytes, kinds: Bytes, row: int) -> int:
+    """The last row up to that one that stands, or before which the vehicle stood unseen; or the first."""
+    while row > 0 and states[row] == DRIVE and kinds[row] != HIDDEN_STOP:
+        row -= 1
+    return row
+
+
+@lean()
+def _driven_until(states: Bytes, kinds: Bytes, row: int) -> int:
+    """The first row from that one on that stands, or after which it stood unseen; or the last."""
+    while row < len(states) - 1 and states[row] == DRIVE:
+        if states[row + 1] == DRIVE and kinds[row + 1] == HIDDEN_STOP:
+            break
+        row += 1
     return row
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from geofence.assignment import Assigner, Belief
 from geofence.events import FenceEvent, ServiceTime
-from geofence.handover import Served, handover, is_hidden
+from geofence.handover import Served, handover, is_open
 from geofence.naming import Names
 from geofence.plan import Plan
 from geofence.records import Writer
@@ -166,13 +166,13 @@ class Reporter:
             known, found = visits[n], None
             told = known.stays
             if came_ms is not None:
-                told = [_timed(told[0], arrived_ms=came_ms), *told[1:]]
+                told = [_arrived(told[0], came_ms), *told[1:]]
             if n + 1 < len(visits):
                 own, after = Served(known.visit, told), Served(visits[n + 1].visit, visits[n + 1].stays)
-                found = _handover(own, after, assigner) if is_hidden(own, after) else None
+                found = _handover(own, after, assigner) if is_open(own, after) else None
             left_ms, came_ms = found or (None, None)
             if left_ms is not None:
-                told = [*told[:-1], _timed(told[-1], departed_ms=left_ms)]
+                told = [*told[:-1], _departed(told[-1], left_ms)]
             if told is not known.told and told != known.told:
                 known.told, known.belief = told, None
             known.handed_on_ms = came_ms
@@ -247,9 +247,25 @@ def _handover(before: Served, after: Served, assigner: Assigner) -> tuple[int, i
     return handover(before, after, needs[0] / sum(needs))
 
 
+def _arrived(stay: Stay, at_ms: int) -> Stay:
+    """The same stay with another arrival."""
+    between_ms = _with(stay.standstill.arrived_between_ms, at_ms)
+    return _timed(stay, arrived_ms=at_ms, arrived_between_ms=between_ms)
+
+
+def _departed(stay: Stay, at_ms: int) -> Stay:
+    """The same stay with another departure."""
+    between_ms = _with(stay.standstill.departed_between_ms, at_ms)
+    return _timed(stay, departed_ms=at_ms, departed_between_ms=between_ms)
+
+
 def _timed(stay: Stay, **times: Any) -> Stay:
-    """The same stay with another arrival or departure."""
     return replace(stay, standstill=stay.standstill._replace(**times))
+
+
+def _with(bounds_ms: tuple[int, int], at_ms: int) -> tuple[int, int]:
+    """Bounds that hold this moment too."""
+    return min(bounds_ms[0], at_ms), max(bounds_ms[1], at_ms)
 
 
 def _in_time(event: FenceEvent) -> tuple[int, str, str]:

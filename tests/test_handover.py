@@ -1,5 +1,7 @@
 """Where a silence hides a departure and the next arrival, orders tell when one visit gave way to another."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,37 @@ def test_a_short_silence_is_halved():
         a, b = both(handed_over(silent_s=28), *boxes)
         middle_ms = sum(a.departed_between_ms) / 2
         assert (a.departed_ms + b.arrived_ms) / 2 == pytest.approx(middle_ms, abs=5000)
+
+
+def torn(far_m: float, first_s: float, then_s: float, every_s: float = 20.0, seed: int = 0) -> Drawn:
+    """Two silences between two customers, and a few noisy fixes of a short drive between those."""
+    track = Drawn(every_s=every_s, noise_m=15.0, seed=seed).drive(2000).stand(120)
+    track.silent(first_s, at=(2000 + 0.35 * far_m, 20.0)).drive(2120 + 0.35 * far_m, 20.0, mps=7)
+    return track.silent(then_s, at=(2000 + far_m, 0.0)).stand(120).drive(4000)
+
+
+def torn_visits(far_m: float, first_s: float, then_s: float, **how: float) -> list[ServiceTime]:
+    return visits(torn(far_m, first_s, then_s, **how), [A, circle("b", 2000 + far_m)], [route(10, 10)])
+
+
+def test_no_vehicle_stands_twice_at_once():
+    a, b = torn_visits(80, 250, 250, seed=17)
+    assert a.departed_ms <= b.arrived_ms
+    assert a.service_time_s + b.service_time_s > 500
+
+
+@given(
+    st.integers(40, 160), st.integers(50, 300), st.integers(50, 300), st.integers(6, 40), st.integers(0, 99)
+)
+@settings(max_examples=150)
+def test_visits_follow_one_another_and_keep_within_their_bounds(far_m, first_s, then_s, every_s, seed):
+    found = torn_visits(far_m, first_s, then_s, every_s=every_s, seed=seed)
+    apart = [r for r in found if not r.shared_with]
+    for r, after in pairwise(apart):
+        assert r.departed_ms <= after.arrived_ms
+    for r in found:
+        assert r.arrived_between_ms[0] <= r.arrived_ms <= r.arrived_between_ms[1]
+        assert r.departed_between_ms[0] <= r.departed_ms <= r.departed_between_ms[1]
 
 
 @given(
