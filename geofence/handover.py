@@ -61,9 +61,9 @@ def handover(before: Served, after: Served, share: float) -> tuple[int, int] | N
     low_ms, high_ms = first.departed_between_ms
     if _overlap(before, after):
         low_ms, high_ms = second.arrived_ms, first.departed_ms
-    ended = [c.at_ms for d in before.visit.decisions for c in d.changes]
+    ended = [c.at_ms for c in before.visit.changes] if len(before.stays) == 1 else []
     begun = [c.at_ms - way_ms for c in after.visit.decisions[0].changes]
-    low_ms = max(low_ms, begin_ms + LEAST_SERVICE_MS, *ended)
+    low_ms = max(low_ms, before.stays[-1].standstill.arrived_ms, begin_ms + LEAST_SERVICE_MS, *ended)
     high_ms = min(high_ms - way_ms, end_ms - LEAST_SERVICE_MS, *begun)
     if high_ms <= low_ms:
         return None

@@ -13,6 +13,7 @@ from geofence.plan import Plan
 from geofence.records import Writer
 from geofence.rejections import Rejections
 from geofence.rules import Rules
+from geofence.spanning import changes_over
 from geofence.stays import Stay, Visit, group
 
 NEVER_MS: Final = 1 << 62
@@ -175,6 +176,8 @@ class Reporter:
                 told = [*told[:-1], _departed(told[-1], left_ms)]
             if told is not known.told and told != known.told:
                 known.told, known.belief = told, None
+            if len(told) > 1 and len(known.visit.targets) > 1 and known.visit.rests < 0:
+                known.visit.changes = changes_over(told, _needs(known.visit, told, assigner))
             known.handed_on_ms = came_ms
 
     def _ids(self, visit: Visit, first_ms: int, before: _Before) -> list[str]:
@@ -240,11 +243,14 @@ def _first_part(known: _Known) -> int:
 
 def _handover(before: Served, after: Served, assigner: Assigner) -> tuple[int, int] | None:
     """See `handover`, by what the orders of both need."""
-    needs = [
-        sum(assigner.need(c.fence, t.planned) for t in served.visit.targets if (c := served.stays[0].at(t)))
-        for served in (before, after)
-    ]
+    needs = [sum(_needs(*served, assigner)) for served in (before, after)]
     return handover(before, after, needs[0] / sum(needs))
+
+
+def _needs(visit: Visit, stays: Sequence[Stay], assigner: Assigner) -> list[float]:
+    """What the order of each customer of a visit needs."""
+    candidates = [stays[0].at(t) for t in visit.targets]
+    return [assigner.need(c.fence, t.planned) for c, t in zip(candidates, visit.targets, strict=True) if c]
 
 
 def _arrived(stay: Stay, at_ms: int) -> Stay:

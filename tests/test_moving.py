@@ -75,8 +75,8 @@ def test_places_about_each_step_are_those_looked_up_one_by_one(rows):
     found = np.empty(len(t))
     _find_away(t, x, y, 0, len(t) - 1, found)
     for k in range(len(t) - 1):
-        before = (t >= t[k] - PLACE_S) & (t <= t[k])
-        after = (t >= t[k + 1]) & (t <= t[k + 1] + PLACE_S)
+        before = (t[k] - t <= PLACE_S) & (t <= t[k])
+        after = (t >= t[k + 1]) & (t - t[k + 1] <= PLACE_S)
         away = np.hypot(x[after].mean() - x[before].mean(), y[after].mean() - y[before].mean())
         assert found[k] == pytest.approx(away, abs=1e-6)
 
