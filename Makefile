@@ -19,9 +19,8 @@ $(STAMP): requirements/all.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-# Stored machine code knows of changes in its own file only: it is made anew, once for all later runs, when any has changed.
-$(KERNELS): $(STAMP) $(wildcard geofence/*.py) streams/warm_up.py
-	rm -f geofence/__pycache__/*.nb[ci]
+# Machine code is made here, once for all later runs; of changed files, what depends on them is made anew.
+$(KERNELS): $(STAMP) $(wildcard geofence/*.py) streams/varints.py streams/warm_up.py
 	@echo Compiling the detection...
 	@$(BIN)/python -c 'from streams.warm_up import warm_up; warm_up()'
 	@$(BIN)/python -m compileall -q geofence models simulation streams

@@ -1,7 +1,9 @@
 """Fences by the cells of a grid: what lies along a road is found without asking the R-tree at every fix."""
 
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from math import asin, cos, degrees, floor, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,22 +101,24 @@ def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:
     """These fences, given by number, as a cell; `lasting`: each holds at any time."""
     numbers = [n for _, n in sorted((fence.fence_id, n) for n, fence in fences.items())]
     by_id = tuple(fences[n] for n in numbers)
-    rows: list[float] = []
+    rows = array("d")
     edges: list[Floats] = [NO_EDGES]
     count = 0
     for fence in by_id:
         if fence.radius_m is not None:
             place = fence.lat, fence.lon
-            rows += (*place, fence.radius_m, count, count, *place, 0.0, cos(radians(fence.lat)))
+            rows.extend((*place, fence.radius_m, count, count, *place, 0.0, cos(radians(fence.lat))))
             continue
         own, disc = fence.edges()[:, [1, 0, 3, 2]], _disc(fence)
         place = fence.lat, fence.lon
-        rows += (*disc, count, count + len(own), *place, fence.spread_m(), cos(radians(disc[0])))
+        rows.extend((*disc, count, count + len(own), *place, fence.spread_m(), cos(radians(disc[0]))))
         edges.append(own)
         count += len(own)
-    owners = [(n, hash(fences[n].customer_id)) for n in numbers]
-    shapes = np.array(rows).reshape(len(by_id), 9)
-    return Cell(by_id, shapes, np.concatenate(edges), np.array(owners), lasting)
+    owners = array("q", chain.from_iterable((n, hash(fences[n].customer_id)) for n in numbers))
+    shapes = np.frombuffer(rows).reshape(len(by_id), 9)
+    return Cell(
+        by_id, shapes, np.concatenate(edges), np.frombuffer(owners, np.int64).reshape(len(by_id), 2), lasting
+    )
 
 
 @kernel()
