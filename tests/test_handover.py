@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.events import ServiceTime
+from geofence.fences import Fence
 from geofence.routes import Order, Route, Stop
 from tests.playing import essence
 from tests.tracks import START_MS, Drawn, batch, circle, engine_of, final, visits
@@ -84,13 +85,24 @@ def test_visits_follow_one_another_and_keep_within_their_bounds(far_m, first_s, 
         assert r.departed_between_ms[0] <= r.departed_ms <= r.departed_between_ms[1]
 
 
+def assert_the_same_however_the_pings_came(track: Drawn, fences: list[Fence], way: Route) -> None:
+    whole, engine = engine_of(fences, [way]), engine_of(fences, [way])
+    at_once = [*whole.feed(batch(track.pings)), *whole.settle()]
+    told = [o for ping in track.pings for o in engine.feed(batch([ping]))] + engine.settle()
+    assert essence(final(told)) == essence(final(at_once))
+
+
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(20, 300), st.integers(40, 900), st.integers(20, 300)
 )
 @settings(max_examples=40)
 def test_it_is_the_same_however_the_pings_came(boxes_a, boxes_b, seen_a_s, silent_s, seen_b_s):
     track, way = handed_over(seen_a_s, silent_s, seen_b_s), route(boxes_a, boxes_b)
-    whole, engine = engine_of([A, B], [way]), engine_of([A, B], [way])
-    at_once = [*whole.feed(batch(track.pings)), *whole.settle()]
-    told = [o for ping in track.pings for o in engine.feed(batch([ping]))] + engine.settle()
-    assert essence(final(told)) == essence(final(at_once))
+    assert_the_same_however_the_pings_came(track, [A, B], way)
+
+
+@given(st.integers(40, 160), st.integers(50, 300), st.integers(50, 300), st.integers(0, 99))
+@settings(max_examples=60)
+def test_so_it_is_where_a_silence_is_torn(far_m, first_s, then_s, seed):
+    track = torn(far_m, first_s, then_s, seed=seed)
+    assert_the_same_however_the_pings_came(track, [A, circle("b", 2000 + far_m)], route(30, 1))
