@@ -61,7 +61,7 @@ def handover(before: Served, after: Served, share: float) -> tuple[int, int] | N
     low_ms, high_ms = first.departed_between_ms
     if _overlap(before, after):
         low_ms, high_ms = second.arrived_ms, first.departed_ms
-    ended = [c.at_ms for c in before.visit.changes] if len(before.stays) == 1 else []
+    ended = [] if before.visit.spans else [c.at_ms for c in before.visit.changes]
     begun = [c.at_ms - way_ms for c in after.visit.decisions[0].changes]
     low_ms = max(low_ms, before.stays[-1].standstill.arrived_ms, begin_ms + LEAST_SERVICE_MS, *ended)
     high_ms = min(high_ms - way_ms, end_ms - LEAST_SERVICE_MS, *begun)

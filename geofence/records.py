@@ -177,7 +177,7 @@ def _own_part(start_ms: int, stays: Sequence[Stay], visit: Visit, n: int) -> _Pa
 def _share_method(visit: Visit, stays: Sequence[Stay]) -> str | None:
     if len(visit.targets) == 1:
         return None
-    if (len(stays) == 1 or visit.rests >= 0) and any(s.standstill.walked for s in stays):
+    if not visit.spans and any(s.standstill.walked for s in stays):
         return "walk"
     orders = [t.planned.stop.order if t.planned is not None else None for t in visit.targets]
     return "equal" if None in orders else "by_order"

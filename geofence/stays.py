@@ -61,6 +61,11 @@ class Visit:
         self.changes: tuple[Change, ...] = longest.changes  # from each part to the next
         self.rests = longest.rests  # how many were served before a break, -1 without one
 
+    @property
+    def spans(self) -> bool:
+        """Whether several customers were served over several standstills, none of them a break."""
+        return len(self.parts) > 1 and len(self.targets) > 1 and self.rests < 0
+
 
 def group(decisions: Iterable[Decision]) -> list[list[Decision]]:
     """The decisions of each visit, in the order they began; one that resumes belongs to the visit before."""

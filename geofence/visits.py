@@ -176,7 +176,7 @@ class Reporter:
                 told = [*told[:-1], _departed(told[-1], left_ms)]
             if told is not known.told and told != known.told:
                 known.told, known.belief = told, None
-            if len(told) > 1 and len(known.visit.targets) > 1 and known.visit.rests < 0:
+            if known.visit.spans:
                 known.visit.changes = changes_over(told, _needs(known.visit, told, assigner))
             known.handed_on_ms = came_ms
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.events import ServiceTime
-from geofence.routes import Order, Route, Stop
 from geofence.spanning import changes_over
 from geofence.stays import Stay
 from tests.test_assignment import stand
+from tests.test_handover import route
 from tests.tracks import START_MS, Drawn, circle, visits
 
 
@@ -57,11 +57,8 @@ def test_parts_of_the_time_stood_are_as_the_needs_and_changes_lie_within_their_b
 
 def moved_within(boxes_a: int, boxes_b: int) -> list[ServiceTime]:
     """Two at one door; the van is moved by 22 m after half of the time."""
-    orders = Order(boxes=boxes_a), Order(boxes=boxes_b)
-    stops = [Stop(f"s{n}", c, n, None, o) for n, (c, o) in enumerate(zip("ab", orders, strict=True), 1)]
     track = Drawn(noise_m=2.0, speed=True).drive(2000).stand(280).drive(2022, mps=5).stand(280).drive(4000)
-    route = Route("r", "d", START_MS, tuple(stops))
-    return visits(track, [circle("a", 2000), circle("b", 2004)], [route])
+    return visits(track, [circle("a", 2000), circle("b", 2004)], [route(boxes_a, boxes_b)])
 
 
 @pytest.mark.parametrize(("boxes_a", "boxes_b"), [(30, 1), (1, 30)])
