@@ -382,6 +382,22 @@ def test_neighbours_served_from_one_parking_place_share_its_time():
     assert {r.share_method for r in found} == {"walk"}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_opposite_doors_are_served_from_one_parking_place_without_a_route_too(seed):
+    track = (
+        Drawn(every_s=5, noise_m=3.0, seed=seed)
+        .stand(30)
+        .drive(2000)
+        .walk(2000, 22, 130)
+        .walk(2000, -22, 150)
+        .drive(6000)
+        .stand(30)
+    )
+    found = visits(track, [circle("left", 2000, 22, 25), circle("right", 2000, -22, 25)])
+    assert sorted(r.customer_id for r in found) == ["left", "right"]
+    assert sum(r.service_time_s for r in found) == pytest.approx(265, abs=25)
+
+
 @pytest.mark.parametrize(
     ("boxes", "facts", "longer"),
     [

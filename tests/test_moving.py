@@ -27,6 +27,12 @@ def test_the_first_of_several_moves_is_found():
     assert moved_after([0] * 20 + [35] * 20 + [80] * 20) == 19
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_short_moves_along_a_street_are_seen_by_where_they_lead_together(seed):
+    places = np.repeat(15 * np.arange(8), 24)
+    assert moved_after(places, noise_m=8.0, seed=seed) < len(places) - 1
+
+
 def test_the_noisier_the_fixes_the_further_a_move_must_lead():
     least = [
         min(away for away in range(5, 80) if moved_after([0] * 20 + [away] * 20, noise_m) == 19)
