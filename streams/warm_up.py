@@ -11,6 +11,7 @@ from geofence.events import Ping, PingBatch
 from geofence.fences import Fence, FenceSet
 from geofence.groups import NEAREST
 from geofence.routes import Route, Stop
+from geofence.walk import by_need
 from streams.packed import NO_COLUMNS
 from streams.records.pings import load_scanner
 from streams.varints import read_records
@@ -36,6 +37,7 @@ def warm_up() -> None:
         engine.feed(PingBatch.of([_ping(driver, second, speed) for second in seconds]))
     engine.settle()
     engine.take_dirty()
+    by_need(np.full(2, 0.5), np.empty((1, 3)))  # of a visit that spans standstills, which these do not hold
 
 
 def _fences() -> list[Fence]:
