@@ -65,6 +65,8 @@ class Belief:
 
 
 NO_GROUP: Final = (-1, 0)
+EVEN: Final = 50  # without a route whoever is likelier served than this (in hundredths) is told ...
+BOTH: Final = 110  # ... and two where that makes a tenth at least that it was both
 NOTHING: Final = 1 << 62  # a number that no standstill has
 
 
@@ -81,11 +83,32 @@ class _Open:
     decision: Decision | None = None  # ... and what it says
     hundredths: bytes = b""  # how likely each of those found was served
     belief: Belief | None = None  # ... if it was asked for
+    likely: int | None = None  # without a route: the group of all that are likelier served than not
 
     def weigh(self, hundredths: bytes) -> None:
         """Note how likely each was served."""
         if self.hundredths != hundredths:
             self.hundredths, self.belief = hundredths, None
+
+    def chosen(self, choice: Sequence[int], follows: Sequence[int]) -> Sequence[int]:
+        """Who was served; `choice`, and that of what `follows`, are the best hypothesis'."""
+        if self.likely is None or choice[0] < 0 or choice[1] or follows[1]:
+            return choice
+        return [self.likely, 0]
+
+    def likely_group(self) -> int | None:
+        """The group of all that are likelier served than not, if any.
+
+        Each of two may be so, though either alone is likelier than both.
+        """
+        likely = [n for n, p in enumerate(self.hundredths) if p > EVEN]
+        if len(likely) > 1 and sum([self.hundredths[n] for n in likely]) < BOTH:
+            return None
+        for group in self.used.whole.tolist() if likely else ():
+            begin, end = group[G_START], group[G_START] + group[G_SIZE]
+            if sorted(self.used.members[begin:end, M_CANDIDATE].tolist()) == likely:
+                return int(group[G_ID])
+        return None
 
     def believed(self) -> Belief:
         """What these chances say; the very same while they stay."""
@@ -146,6 +169,7 @@ class Assigner:
 
     def changed(self) -> int:
         """No decision about a standstill before this number has changed since this was last asked."""
+        self._weigh()
         changed, self._changed = self._changed, NOTHING
         return changed
 
@@ -155,9 +179,11 @@ class Assigner:
         A decision is the very same one while it stays.
         """
         found = self._settled[bisect_left(self._settled, since, key=_number) :]
+        self._weigh()
         first = bisect_left(list(self._open), since)
-        choices = self._beam.past[0, first:].tolist()
-        for standing, choice in zip(islice(self._open.values(), first, None), choices, strict=False):
+        choices = [*self._beam.past[0, first : len(self._open)].tolist(), NO_GROUP]
+        for n, standing in enumerate(islice(self._open.values(), first, None)):
+            choice = standing.chosen(*choices[n : n + 2])
             if standing.choice != choice:
                 self._decide(standing, choice)
             if standing.decision is not None:
@@ -166,8 +192,7 @@ class Assigner:
 
     def beliefs(self, numbers: Iterable[int]) -> list[Belief]:
         """Whom these standstills served, as likely as is known so far; the very same while that stays."""
-        if not self._weighed:
-            self._weigh()
+        self._weigh()
         standing, settled = self._open, self._beliefs
         return [standing[n].believed() if n in standing else settled[n] for n in numbers]
 
@@ -211,19 +236,28 @@ class Assigner:
 
     def _weigh(self) -> None:
         """Note how likely the candidates of those open were served."""
+        if self._weighed:
+            return
         hundredths = believed(self._beam.real, self._beam.belief).tobytes()
         for begin, standing in zip(range(0, len(hundredths), NEAREST), self._open.values(), strict=False):
-            standing.weigh(hundredths[begin : begin + NEAREST])
+            self._weigh_one(standing, hundredths[begin : begin + NEAREST])
         self._weighed = True
+
+    def _weigh_one(self, standing: _Open, hundredths: bytes) -> None:
+        standing.weigh(hundredths)
+        likely = None if self.plan else standing.likely_group()
+        if likely != standing.likely:
+            standing.likely, self._changed = likely, min(self._changed, standing.number)
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what the best hypothesis says of the oldest open standstill."""
         oldest = self._open.pop(next(iter(self._open)))
+        self._weigh_one(oldest, chances)
+        choice = oldest.chosen(choice, self._beam.past[0, 0].tolist())
         if oldest.choice != choice:
             self._decide(oldest, choice)
         if oldest.decision is not None:
             self._settled.append(oldest.decision)
-        oldest.weigh(chances)
         self._beliefs[oldest.number] = oldest.believed()
         self.final_before = next(iter(self._open))
 

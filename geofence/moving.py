@@ -121,9 +121,9 @@ def move_odds(
     later = min(_nearest_m(t, x, y, k + 1, b, left, k + 1), _nearest_m(t, x, y, k + 1, b, first, k + 1))
     earlier = min(_nearest_m(t, x, y, a, k, reached, k), _nearest_m(t, x, y, a, k, last, k))
     nearer, farther = max(min(later, earlier), 1.0), max(later, earlier, 1.0)
-    nearer_ends2 = _apart2(first, last) - _apart2(first, left) - _apart2(reached, last)
-    odds += ENDS * min(max(nearer_ends2 / (4.0 * (noise**2 + ENDS_M**2)), 0.0), ENDS_MOST)
-    return odds + NEARER * log(nearer) + FARTHER * log(farther)
+    odds += NEARER * log(nearer) + FARTHER * log(farther)
+    nearer_ends2: float = _apart2(first, last) - _apart2(first, left) - _apart2(reached, last)
+    return odds + ENDS * min(max(nearer_ends2 / (4.0 * (noise * noise + ENDS_M * ENDS_M)), 0.0), ENDS_MOST)
 
 
 @lean()

@@ -85,6 +85,20 @@ def test_without_a_route_the_nearest_customer_is_served():
     assert served([stand(30, 0, 150)]) == [(0, ("a2",))]
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(220, 1), (300, 2)])
+def test_without_a_route_two_neighbours_that_are_each_likely_are_both_served(seconds, told):
+    """The other services of the day took 150 s each; the van stands in the middle."""
+    found = Assigner(Plan([], START_MS, START_MS + 7_200_000), 20.0)
+    stands = [stand(1000.0 + 500.0 * n, 400 * n, 150) for n in range(4)] + [stand(0, 2000, seconds)]
+    for n, s in enumerate(stands):
+        offered = (
+            [candidate(f"c{n}", s.park[0])] if n < 4 else [candidate("left", -12), candidate("right", 12)]
+        )
+        found.step(n, s, _no_walk(s), Nearby.of(offered))
+    assert {c for c, p in found.beliefs([4])[0].shares if p > 0.5} == {"left", "right"}
+    assert len(found.decisions()[-1].targets) == told
+
+
 def test_the_route_decides_between_two_that_are_near():
     assert served([stand(15, 0, 150)], plan("a2", "b")) == [(0, ("a2",))]
     assert served([stand(15, 0, 150)], plan("a", "b")) == [(0, ("a",))]
@@ -209,10 +223,14 @@ def test_without_a_route_a_driver_who_served_all_so_far_is_likelier_to_serve_the
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(10, 400)), min_size=2, max_size=30), st.data())
-def test_decisions_before_the_first_that_changed_are_the_very_same(stops, data):
+@pytest.mark.parametrize("routes", [[plan(*"abcdefgh")], []])
+@given(
+    stops=st.lists(st.tuples(st.integers(0, 8), st.integers(10, 400)), min_size=2, max_size=30),
+    data=st.data(),
+)
+def test_decisions_before_the_first_that_changed_are_the_very_same(routes, stops, data):
     """However seldom is asked."""
-    found = Assigner(Plan([plan(*"abcdefgh")], START_MS, START_MS + 7_200_000), 20.0)
+    found = Assigner(Plan(routes, START_MS, START_MS + 7_200_000), 20.0)
     before: dict[int, Decision] = {}
     begin_s = 0
     for at, (door, seconds) in enumerate(stops):
