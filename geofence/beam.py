@@ -67,7 +67,7 @@ from geofence.onward import (
     seen_before,
     sums,
 )
-from geofence.order import Bits, jumped, order_prior, put, strays_now
+from geofence.order import Bits, next_pending, order_prior, put, strays_now
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -163,7 +163,7 @@ def _follow(
         if number >= 0:
             ordered = order_prior(kept.served[row], whole[LAST], whole[PENDING], number)
             real[STRAY] = strays_now(real[STRAY], ordered, whole[UNSERVED])
-            whole[PENDING] = jumped(kept.served[row], whole[LAST], number)
+            whole[PENDING] = next_pending(kept.served[row], whole[LAST], number)
             whole[LAST] = number
             whole[UNSERVED] -= 1
             put(kept.served[row], number)

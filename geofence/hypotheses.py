@@ -14,9 +14,10 @@ Ints = npt.NDArray[np.int64]
 # columns of Beam.real
 SCORE, DWELL, NEED, SERVICES, TOTAL, SQUARES, PLACE, PARK_X, PARK_Y, DOOR_X, DOOR_Y, STRAY = range(12)
 REAL_COLUMNS: Final = 12
-# columns of Beam.whole: the last planned stop, the one jumped over (-1: none); of the latest visit: begin,
-# end, how many customers, group (-1: none yet), how often the van was moved within it; how many planned stops
-# are unserved, how many customers were served that no route names, how many standstills served nobody
+# columns of Beam.whole: the last planned stop, what may come out of turn after it (`order.next_pending`); of
+# the latest visit: begin, end, how many customers, group (-1: none yet), how often the van was moved within
+# it; how many planned stops are unserved, how many customers were served that no route names, how many
+# standstills served nobody
 LAST, PENDING, SINCE, UNTIL, SIZE, GROUP_ID, MOVES, UNSERVED, UNNAMED, IDLE = range(10)
 # columns of Groups.real; G_REST: log likelihood of the standing's length with a break in it (-inf: too short
 # for one), G_SERVED: the share of its time that was service

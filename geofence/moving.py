@@ -122,8 +122,9 @@ def move_odds(
     earlier = min(_nearest_m(t, x, y, a, k, reached, k), _nearest_m(t, x, y, a, k, last, k))
     nearer, farther = max(min(later, earlier), 1.0), max(later, earlier, 1.0)
     odds += NEARER * log(nearer) + FARTHER * log(farther)
-    nearer_ends2: float = _apart2(first, last) - _apart2(first, left) - _apart2(reached, last)
-    return odds + ENDS * min(max(nearer_ends2 / (4.0 * (noise * noise + ENDS_M * ENDS_M)), 0.0), ENDS_MOST)
+    nearer_ends2 = _apart2(first, last) - _apart2(first, left) - _apart2(reached, last)
+    ends: float = nearer_ends2 / (4.0 * (noise * noise + ENDS_M * ENDS_M))
+    return odds + ENDS * min(max(ends, 0.0), ENDS_MOST)
 
 
 @lean()

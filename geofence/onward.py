@@ -53,9 +53,9 @@ from geofence.order import (
     Bits,
     has,
     idle_prior,
-    jumped,
     mixed_prior,
     more_unnamed,
+    next_pending,
     order_prior,
     put,
     served_prior,
@@ -207,7 +207,7 @@ def _prior(beam: Beam, h: int, groups: Groups, g: int, stand: Stand, served: Bit
                 return -np.inf
             ordered = order_prior(served, last, pending, number)
             prior += mixed_prior(ordered, beam.real[h, STRAY], beam.whole[h, UNSERVED])
-            pending = jumped(served, last, number)
+            pending = next_pending(served, last, number)
             put(served, number)
             last = number
         elif seen_before(beam, h, customer):

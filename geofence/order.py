@@ -1,5 +1,7 @@
 """How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved.
 
+A stretch of them may be served the other way round.
+
 Some drivers go another way altogether, and some routes leave out many whom the driver serves. How likely that
 is follows from the visits so far, as the weight of one of two models (Bayesian model averaging; Hoeting et
 al. 1999).
@@ -21,6 +23,10 @@ FAR: Final = log(0.001)
 ALONG: Final = log(0.5)  # ... or each of these is served along with it
 SWAPPED: Final = log(0.5)  # the stop just jumped over comes next
 GOES_ON: Final = log(0.5)  # ... or it does not
+TURNED: Final = log(0.25)  # who went back to a stop serves a stretch the other way round
+TURNED_NOT: Final = log(0.75)  # ... or does not
+NONE_PENDING: Final = -1
+BEFORE: Final = -2  # less the number of the stop that comes next when a stretch is served the other way round
 STRAYS: Final = 0.02  # chance that a driver cares nothing for the plan's order, before any visit ...
 STRAYS_LEAST: Final = 0.002  # ... and however well it was followed so far
 STRAYS_MOST: Final = 0.98
@@ -59,13 +65,15 @@ def _between(served: Bits, low: int, high: int, most: int) -> int:
 def order_prior(served: Bits, last: int, pending: int, number: int) -> float:
     """Log chance that this stop comes next, by its rank among the unserved after, or before, the last one.
 
-    `pending` is the stop that was just jumped over (-1: none): two stops may be swapped.
+    `pending` is what may come next out of turn (see `next_pending`).
     """
     if number == pending:
         return SWAPPED
+    if number == BEFORE - pending:
+        return TURNED
     if number > last:
         rank = _between(served, last + 1, number, len(AHEAD))
-        going_on = GOES_ON if pending >= 0 else 0.0
+        going_on = GOES_ON if pending >= 0 else TURNED_NOT if pending <= BEFORE else 0.0
         return going_on + (AHEAD[rank] if rank < len(AHEAD) else FAR)
     rank = _between(served, number + 1, last, len(BEHIND))
     return BEHIND[rank] if rank < len(BEHIND) else FAR
@@ -114,13 +122,20 @@ def idle_prior(idle: int, served: int) -> float:
 
 
 @lean()
-def jumped(served: Bits, last: int, number: int) -> int:
-    """The stop jumped over by serving this one next, -1 unless it is a single one."""
-    found = -1
+def next_pending(served: Bits, last: int, number: int) -> int:
+    """What may come out of turn once this stop has been served after the last one.
+
+    The stop jumped over, when it is a single one: the two may be swapped. Where the driver went back, the
+    stop before, as `BEFORE` less its number: a stretch may be served the other way round. Else
+    `NONE_PENDING`.
+    """
+    if number < last:
+        return BEFORE - (number - 1) if number > 0 and not has(served, number - 1) else NONE_PENDING
+    found = NONE_PENDING
     for between in range(last + 1, number):
         if not has(served, between):
             if found >= 0:
-                return -1
+                return NONE_PENDING
             found = between
     return found
 

@@ -247,6 +247,18 @@ def test_decisions_before_the_first_that_changed_are_the_very_same(routes, stops
             before = now
 
 
+def test_a_stretch_of_the_plan_served_the_other_way_round():
+    """Short stands some way from the doors: each might as well be a queue."""
+    order = "abcdefghnmlkjiopqrstuv"
+    route = plan(*sorted(order))
+    found = Assigner(Plan([route], START_MS, START_MS + 7_200_000), 20.0)
+    for n, customer in enumerate(order):
+        door = 400.0 * n
+        s = stand(door + 30, 300 * n, 50)
+        found.step(n, s, _no_walk(s), Nearby.of([candidate(customer, door)]))
+    assert "".join(d.targets[0].customer_id for d in found.decisions()) == order
+
+
 def test_a_planned_stop_is_served_once_and_a_second_visit_is_unplanned():
     found = assigned(
         [stand(0, 0, 150), stand(500, 2000, 150), stand(0, 6000, 300)], plan("a", "b")
