@@ -79,7 +79,7 @@ class _Open:
     length_ms: int
     found: Sequence[Candidate]
     used: Used
-    choice: Sequence[int] = NO_GROUP  # the best hypothesis': a group, and whether it resumed the visit before
+    choice: Sequence[int] = NO_GROUP  # what is held best: a group, and whether it resumed the visit before
     decision: Decision | None = None  # ... and what it says
     hundredths: bytes = b""  # how likely each of those found was served
     belief: Belief | None = None  # ... if it was asked for
@@ -174,7 +174,7 @@ class Assigner:
         return changed
 
     def decisions(self, since: int = 0) -> list[Decision]:
-        """The best hypothesis' decisions about standstills from index `since` on, oldest first.
+        """The best decisions about standstills from index `since` on, oldest first.
 
         A decision is the very same one while it stays.
         """
@@ -250,7 +250,7 @@ class Assigner:
             standing.likely, self._changed = likely, min(self._changed, standing.number)
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
-        """Keep to what the best hypothesis says of the oldest open standstill."""
+        """Keep to what is best of the oldest open standstill; `choice` is the best hypothesis'."""
         oldest = self._open.pop(next(iter(self._open)))
         self._weigh_one(oldest, chances)
         choice = oldest.chosen(choice, self._beam.past[0, 0].tolist())
