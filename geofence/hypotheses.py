@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.compiling import lean
-from geofence.order import STRAYS, Bits
+from geofence.order import NONE_PENDING, STRAYS, Bits
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -75,7 +75,7 @@ def empty_beam(planned: int, slots: int, candidates: int) -> Beam:
     """One hypothesis that has explained nothing yet."""
     real = np.zeros((1, REAL_COLUMNS))
     real[0, NEED], real[0, DOOR_X], real[0, STRAY] = 1.0, 1e9, STRAYS
-    whole = np.array([[-1, -1, 0, 0, 0, -1, 0, planned, 0, 0]], dtype=np.int64)
+    whole = np.array([[-1, NONE_PENDING, 0, 0, 0, -1, 0, planned, 0, 0]], dtype=np.int64)
     return Beam(
         real,
         whole,

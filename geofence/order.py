@@ -1,10 +1,8 @@
 """How likely a planned stop comes next: stops mostly follow the plan, some are skipped, swapped or moved.
 
-A stretch of them may be served the other way round.
-
-Some drivers go another way altogether, and some routes leave out many whom the driver serves. How likely that
-is follows from the visits so far, as the weight of one of two models (Bayesian model averaging; Hoeting et
-al. 1999).
+A stretch of them may be served the other way round. Some drivers go another way altogether, and some routes
+leave out many whom the driver serves. How likely that is follows from the visits so far, as the weight of one
+of two models (Bayesian model averaging; Hoeting et al. 1999).
 """
 
 from math import exp, log

@@ -57,12 +57,14 @@ def near(east: float) -> list[Candidate]:
     return [candidate(n, e) for n, e in PLACES.items() if abs(e - east) < 80]
 
 
-def assigned(stands, route: Route | None = None, candidates=None) -> Assigner:
+def assigned(stands, route: Route | None = None, candidates=None, offered=None) -> Assigner:
+    """Candidates are those of `PLACES`, or the same at all stands, or those `offered` at each."""
     found = Assigner(Plan([route] if route else [], START_MS, START_MS + 3_600_000), 20.0)
-    for n, s in enumerate(stands):
-        offered = near(s.park[0]) if candidates is None else candidates
-        if offered:
-            found.step(n, s, _no_walk(s), Nearby.of(offered))
+    if offered is None:
+        offered = [near(s.park[0]) if candidates is None else candidates for s in stands]
+    for n, (s, there) in enumerate(zip(stands, offered, strict=True)):
+        if there:
+            found.step(n, s, _no_walk(s), Nearby.of(there))
         else:
             found.skip(n)
     return found
@@ -88,13 +90,14 @@ def test_without_a_route_the_nearest_customer_is_served():
 @pytest.mark.parametrize(("seconds", "told"), [(220, 1), (300, 2)])
 def test_without_a_route_two_neighbours_that_are_each_likely_are_both_served(seconds, told):
     """The other services of the day took 150 s each; the van stands in the middle."""
-    found = Assigner(Plan([], START_MS, START_MS + 7_200_000), 20.0)
-    stands = [stand(1000.0 + 500.0 * n, 400 * n, 150) for n in range(4)] + [stand(0, 2000, seconds)]
-    for n, s in enumerate(stands):
-        offered = (
-            [candidate(f"c{n}", s.park[0])] if n < 4 else [candidate("left", -12), candidate("right", 12)]
-        )
-        found.step(n, s, _no_walk(s), Nearby.of(offered))
+    doors = [1000.0 + 500.0 * n for n in range(4)]
+    found = assigned(
+        [stand(door, 400 * n, 150) for n, door in enumerate(doors)] + [stand(0, 2000, seconds)],
+        offered=[
+            *([candidate(f"c{n}", door)] for n, door in enumerate(doors)),
+            [candidate("left", -12), candidate("right", 12)],
+        ],
+    )
     assert {c for c, p in found.beliefs([4])[0].shares if p > 0.5} == {"left", "right"}
     assert len(found.decisions()[-1].targets) == told
 
@@ -250,12 +253,11 @@ def test_decisions_before_the_first_that_changed_are_the_very_same(routes, stops
 def test_a_stretch_of_the_plan_served_the_other_way_round():
     """Short stands some way from the doors: each might as well be a queue."""
     order = "abcdefghnmlkjiopqrstuv"
-    route = plan(*sorted(order))
-    found = Assigner(Plan([route], START_MS, START_MS + 7_200_000), 20.0)
-    for n, customer in enumerate(order):
-        door = 400.0 * n
-        s = stand(door + 30, 300 * n, 50)
-        found.step(n, s, _no_walk(s), Nearby.of([candidate(customer, door)]))
+    found = assigned(
+        [stand(400.0 * n + 30, 300 * n, 50) for n in range(len(order))],
+        plan(*sorted(order)),
+        offered=[[candidate(customer, 400.0 * n)] for n, customer in enumerate(order)],
+    )
     assert "".join(d.targets[0].customer_id for d in found.decisions()) == order
 
 

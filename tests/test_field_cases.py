@@ -364,16 +364,13 @@ def test_without_a_route_the_nearer_of_two_overlapping_fences_is_served_and_the_
     assert visit.runner_up is None or visit.runner_up.customer_id == "over"
 
 
+def to_two_doors(track: Drawn, first: tuple[float, ...], second: tuple[float, ...]) -> Drawn:
+    """From a place where the van is parked, to walk to each: metres east, north, and how long."""
+    return track.stand(30).drive(2000).walk(*first).walk(*second).drive(6000).stand(30)
+
+
 def test_neighbours_served_from_one_parking_place_share_its_time():
-    track = (
-        Drawn(every_s=3, noise_m=1.5)
-        .stand(30)
-        .drive(2000)
-        .walk(2000, 32, 150)
-        .walk(2030, -28, 150)
-        .drive(6000)
-        .stand(30)
-    )
+    track = to_two_doors(Drawn(every_s=3, noise_m=1.5), (2000, 32, 150), (2030, -28, 150))
     left, right = circle("left", 2000, 32, 25), circle("right", 2030, -28, 25)
     found = visits(track, [left, right], [plan("left", "right")])
     assert [r.customer_id for r in sorted(found, key=lambda r: r.stop_id)] == ["left", "right"]
@@ -384,15 +381,7 @@ def test_neighbours_served_from_one_parking_place_share_its_time():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_opposite_doors_are_served_from_one_parking_place_without_a_route_too(seed):
-    track = (
-        Drawn(every_s=5, noise_m=3.0, seed=seed)
-        .stand(30)
-        .drive(2000)
-        .walk(2000, 22, 130)
-        .walk(2000, -22, 150)
-        .drive(6000)
-        .stand(30)
-    )
+    track = to_two_doors(Drawn(every_s=5, noise_m=3.0, seed=seed), (2000, 22, 130), (2000, -22, 150))
     found = visits(track, [circle("left", 2000, 22, 25), circle("right", 2000, -22, 25)])
     assert sorted(r.customer_id for r in found) == ["left", "right"]
     assert sum(r.service_time_s for r in found) == pytest.approx(265, abs=25)
