@@ -85,10 +85,11 @@ class _Open:
     belief: Belief | None = None  # ... if it was asked for
     likely: int | None = None  # without a route: the group of all that are likelier served than not
 
-    def weigh(self, hundredths: bytes) -> None:
-        """Note how likely each was served."""
-        if self.hundredths != hundredths:
-            self.hundredths, self.belief = hundredths, None
+    def weigh(self, hundredths: bytes, planned: bool) -> bool:
+        """Note how likely each was served; whether that changes who may be told without a route."""
+        self.hundredths, self.belief, before = hundredths, None, self.likely
+        self.likely = None if planned else self._likely_group()
+        return self.likely != before
 
     def chosen(self, choice: Sequence[int], follows: Sequence[int]) -> Sequence[int]:
         """Who was served; `choice`, and that of what `follows`, are the best hypothesis'."""
@@ -96,7 +97,7 @@ class _Open:
             return choice
         return [self.likely, 0]
 
-    def likely_group(self) -> int | None:
+    def _likely_group(self) -> int | None:
         """The group of all that are likelier served than not, if any.
 
         Each of two may be so, though either alone is likelier than both.
@@ -240,19 +241,20 @@ class Assigner:
             return
         hundredths = believed(self._beam.real, self._beam.belief).tobytes()
         for begin, standing in zip(range(0, len(hundredths), NEAREST), self._open.values(), strict=False):
-            self._weigh_one(standing, hundredths[begin : begin + NEAREST])
+            own = hundredths[begin : begin + NEAREST]
+            if own != standing.hundredths:
+                self._weigh_one(standing, own)
         self._weighed = True
 
     def _weigh_one(self, standing: _Open, hundredths: bytes) -> None:
-        standing.weigh(hundredths)
-        likely = None if self.plan else standing.likely_group()
-        if likely != standing.likely:
-            standing.likely, self._changed = likely, min(self._changed, standing.number)
+        if standing.weigh(hundredths, bool(self.plan)):
+            self._changed = min(self._changed, standing.number)
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what is best of the oldest open standstill; `choice` is the best hypothesis'."""
         oldest = self._open.pop(next(iter(self._open)))
-        self._weigh_one(oldest, chances)
+        if chances != oldest.hundredths:
+            self._weigh_one(oldest, chances)
         choice = oldest.chosen(choice, self._beam.past[0, 0].tolist())
         if oldest.choice != choice:
             self._decide(oldest, choice)
