@@ -2,7 +2,10 @@
 
 The logarithm of a service's length over its need (what its order takes, relative to others) is taken as
 normal, with an unknown mean and spread: a normal-gamma prior, so that the next length follows Student's t
-(Murphy 2007, "Conjugate Bayesian analysis of the Gaussian distribution", section 4).
+(Murphy 2007, "Conjugate Bayesian analysis of the Gaussian distribution", section 4). Trades differ by more
+than one such belief holds: who installs kitchens stands for hours where a parcel takes a minute. So where it
+is asked how much of a long standing was service, the prior is a mixture of two, of which the wider is soon
+forgotten where the first services are of the usual length.
 """
 
 from math import erfc, exp, lgamma, log, pi, sqrt
@@ -14,6 +17,10 @@ PRIOR_MEAN: Final = log(140.0)
 PRIOR_MEAN_WEIGHT: Final = 0.7  # services that the prior mean counts for
 PRIOR_SHAPE: Final = 5.0
 PRIOR_VARIANCE: Final = 0.12
+OTHER_TRADE: Final = 0.1  # chance that services are of other lengths altogether
+OTHER_MEAN: Final = log(400.0) - PRIOR_MEAN
+OTHER_MEAN_WEIGHT: Final = 0.12
+FORGOTTEN: Final = 1e-4  # less of a chance is none
 SHORTEST_S: Final = 5.0
 
 
@@ -27,35 +34,69 @@ def log_length(seconds: float, need: float) -> float:
 def habit(services: float, total: float, squares: float) -> Any:
     """What is believed of the next length, by the sums over `log_length` so far.
 
-    The weight of the mean and the mean, the variance, the degrees of freedom, and the log of what Student's
-    density is divided by.
+    The degrees of freedom, and the log of what Student's density is divided by; the weight of the mean, the
+    mean and the variance, as usual and of another trade; and the chance of that.
     """
     shape = PRIOR_SHAPE + 0.5 * services
-    weight = PRIOR_MEAN_WEIGHT + services
-    rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(squares - total * total / weight, 0.0)
+    usual = _believed(services, total, squares, 0.0, PRIOR_MEAN_WEIGHT)
+    other = _believed(services, total, squares, OTHER_MEAN, OTHER_MEAN_WEIGHT)
     freedom = 2 * shape
     norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
-    return weight, total / weight, rate / shape, freedom, norm
+    odds = OTHER_TRADE / (1 - OTHER_TRADE) * (usual[2] / other[2]) ** shape
+    odds *= sqrt(OTHER_MEAN_WEIGHT / PRIOR_MEAN_WEIGHT * usual[0] / other[0])
+    return freedom, norm, usual, other, odds / (1 + odds)
+
+
+@kernel()
+def _believed(services: float, total: float, squares: float, prior_mean: float, prior_weight: float) -> Any:
+    """Weight of the mean, the mean, and the variance."""
+    weight = prior_weight + services
+    mean = (prior_weight * prior_mean + total) / weight
+    off = squares + prior_weight * prior_mean**2 - weight * mean**2
+    rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(off, 0.0)
+    return weight, mean, rate / (PRIOR_SHAPE + 0.5 * services)
 
 
 @lean()
 def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: bool) -> Any:
     """Log likelihood (per second) of a standing so long, in which customers of that need were served.
 
-    `of` is the driver's `habit`; `censored`: at least so long.
+    `of` is the driver's `habit`, whose usual lengths count; `censored`: at least so long.
     """
-    weight, mean, variance, freedom, norm = of
+    freedom, norm, usual, _, _ = of
+    score = _score(usual, log(max(seconds, 1.0) / need) - PRIOR_MEAN, freedom, norm, customers, censored)
+    return score if censored else score - log(max(seconds, 1.0))
+
+
+@lean()
+def any_trade_score(of: Any, seconds: float, need: float, customers: int) -> Any:
+    """The same where it is known that they were served: their lengths may be those of another trade."""
+    freedom, norm, usual, other, chance = of
+    length = log(max(seconds, 1.0) / need) - PRIOR_MEAN
+    score = _score(usual, length, freedom, norm, customers, False)
+    if chance > FORGOTTEN:
+        wide = _score(other, length, freedom, norm, customers, False)
+        top = max(score, wide)
+        score = top + log((1 - chance) * exp(score - top) + chance * exp(wide - top))
+    return score - log(max(seconds, 1.0))
+
+
+@lean()
+def _score(believed: Any, length: float, freedom: float, norm: float, customers: int, censored: bool) -> Any:
+    """Log likelihood of such a length, in logarithms."""
+    weight, mean, variance = believed
     scale = sqrt(variance * (1.0 / customers + 1.0 / weight))
-    z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - mean) / scale
+    z = (length - mean) / scale
     if censored:
         return log(max(_beyond(z, freedom), 1e-9))
-    return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
+    return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale)
 
 
 @kernel()
 def usual_length(of: Any) -> float:
     """Median length in seconds of a service of average need."""
-    seconds: float = exp(PRIOR_MEAN + of[1])
+    _, _, usual, other, chance = of
+    seconds: float = exp(PRIOR_MEAN + (1 - chance) * usual[1] + chance * other[1])
     return seconds
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.compiling import kernel
-from geofence.dwell import dwell_score, habit, usual_length
+from geofence.dwell import any_trade_score, habit, usual_length
 from geofence.evidence import parked
 from geofence.groups import GROUP, NEEDED_S, SPREAD_M, Near, X, Y, together
 from geofence.hypotheses import (
@@ -136,5 +136,5 @@ def _find_rests(
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         of, real = groups.members[begin : begin + size, M_CANDIDATE], groups.real[g]
         own_s = usual_s[begin : begin + size]
-        plain = dwell_score(of_driver, seconds, real[G_NEED], size, False)
+        plain = any_trade_score(of_driver, seconds, real[G_NEED], size)
         rests[g] = find_rest(real, changes[g], seen.gains[of], seen.turns, own_s, seconds, splits[g], plain)
