@@ -241,20 +241,17 @@ class Assigner:
             return
         hundredths = believed(self._beam.real, self._beam.belief).tobytes()
         for begin, standing in zip(range(0, len(hundredths), NEAREST), self._open.values(), strict=False):
-            own = hundredths[begin : begin + NEAREST]
-            if own != standing.hundredths:
-                self._weigh_one(standing, own)
+            self._weigh_one(standing, hundredths[begin : begin + NEAREST])
         self._weighed = True
 
     def _weigh_one(self, standing: _Open, hundredths: bytes) -> None:
-        if standing.weigh(hundredths, bool(self.plan)):
+        if hundredths != standing.hundredths and standing.weigh(hundredths, bool(self.plan)):
             self._changed = min(self._changed, standing.number)
 
     def _settle_oldest(self, chances: bytes, choice: Sequence[int]) -> None:
         """Keep to what is best of the oldest open standstill; `choice` is the best hypothesis'."""
         oldest = self._open.pop(next(iter(self._open)))
-        if chances != oldest.hundredths:
-            self._weigh_one(oldest, chances)
+        self._weigh_one(oldest, chances)
         choice = oldest.chosen(choice, self._beam.past[0, 0].tolist())
         if oldest.choice != choice:
             self._decide(oldest, choice)

@@ -11,6 +11,8 @@ forgotten where the first services are of the usual length.
 from math import erfc, exp, lgamma, log, pi, sqrt
 from typing import Any, Final
 
+import numpy as np
+
 from geofence.compiling import kernel, lean
 
 PRIOR_MEAN: Final = log(140.0)
@@ -32,70 +34,65 @@ def log_length(seconds: float, need: float) -> float:
 
 @kernel()
 def habit(services: float, total: float, squares: float) -> Any:
-    """What is believed of the next length, by the sums over `log_length` so far.
+    """What is believed of the next length, by the sums over `log_length` so far, if it is of the usual trade.
 
-    The degrees of freedom, and the log of what Student's density is divided by; the weight of the mean, the
-    mean and the variance, as usual and of another trade; and the chance of that.
+    The weight of the mean and the mean, the variance, the degrees of freedom, and the log of what Student's
+    density is divided by.
     """
-    shape = PRIOR_SHAPE + 0.5 * services
-    usual = _believed(services, total, squares, 0.0, PRIOR_MEAN_WEIGHT)
-    other = _believed(services, total, squares, OTHER_MEAN, OTHER_MEAN_WEIGHT)
-    freedom = 2 * shape
-    norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
-    odds = OTHER_TRADE / (1 - OTHER_TRADE) * (usual[2] / other[2]) ** shape
-    odds *= sqrt(OTHER_MEAN_WEIGHT / PRIOR_MEAN_WEIGHT * usual[0] / other[0])
-    return freedom, norm, usual, other, odds / (1 + odds)
+    return _habit(services, total, squares, 0.0, PRIOR_MEAN_WEIGHT)
 
 
 @kernel()
-def _believed(services: float, total: float, squares: float, prior_mean: float, prior_weight: float) -> Any:
-    """Weight of the mean, the mean, and the variance."""
+def trades(services: float, total: float, squares: float) -> Any:
+    """The same of the usual trade and of another one, and the chance that it is the other."""
+    usual = habit(services, total, squares)
+    other = _habit(services, total, squares, OTHER_MEAN, OTHER_MEAN_WEIGHT)
+    odds = OTHER_TRADE / (1 - OTHER_TRADE) * (usual[2] / other[2]) ** (PRIOR_SHAPE + 0.5 * services)
+    odds *= sqrt(OTHER_MEAN_WEIGHT / PRIOR_MEAN_WEIGHT * usual[0] / other[0])
+    return usual, other, odds / (1 + odds)
+
+
+@kernel()
+def _habit(services: float, total: float, squares: float, prior_mean: float, prior_weight: float) -> Any:
+    shape = PRIOR_SHAPE + 0.5 * services
     weight = prior_weight + services
     mean = (prior_weight * prior_mean + total) / weight
     off = squares + prior_weight * prior_mean**2 - weight * mean**2
     rate = PRIOR_SHAPE * PRIOR_VARIANCE + 0.5 * max(off, 0.0)
-    return weight, mean, rate / (PRIOR_SHAPE + 0.5 * services)
+    freedom = 2 * shape
+    norm = lgamma(0.5 * (freedom + 1)) - lgamma(0.5 * freedom) - 0.5 * log(freedom * pi)
+    return weight, mean, rate / shape, freedom, norm
 
 
 @lean()
 def dwell_score(of: Any, seconds: float, need: float, customers: int, censored: bool) -> Any:
     """Log likelihood (per second) of a standing so long, in which customers of that need were served.
 
-    `of` is the driver's `habit`, whose usual lengths count; `censored`: at least so long.
+    `of` is the driver's `habit`; `censored`: at least so long.
     """
-    freedom, norm, usual, _, _ = of
-    score = _score(usual, log(max(seconds, 1.0) / need) - PRIOR_MEAN, freedom, norm, customers, censored)
-    return score if censored else score - log(max(seconds, 1.0))
-
-
-@lean()
-def any_trade_score(of: Any, seconds: float, need: float, customers: int) -> Any:
-    """The same where it is known that they were served: their lengths may be those of another trade."""
-    freedom, norm, usual, other, chance = of
-    length = log(max(seconds, 1.0) / need) - PRIOR_MEAN
-    score = _score(usual, length, freedom, norm, customers, False)
-    if chance > FORGOTTEN:
-        wide = _score(other, length, freedom, norm, customers, False)
-        top = max(score, wide)
-        score = top + log((1 - chance) * exp(score - top) + chance * exp(wide - top))
-    return score - log(max(seconds, 1.0))
-
-
-@lean()
-def _score(believed: Any, length: float, freedom: float, norm: float, customers: int, censored: bool) -> Any:
-    """Log likelihood of such a length, in logarithms."""
-    weight, mean, variance = believed
+    weight, mean, variance, freedom, norm = of
     scale = sqrt(variance * (1.0 / customers + 1.0 / weight))
-    z = (length - mean) / scale
+    z = (log(max(seconds, 1.0) / need) - PRIOR_MEAN - mean) / scale
     if censored:
         return log(max(_beyond(z, freedom), 1e-9))
-    return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale)
+    return norm - 0.5 * (freedom + 1) * log(1 + z * z / freedom) - log(scale * max(seconds, 1.0))
+
+
+@kernel()
+def any_trade_score(of: Any, seconds: float, need: float, customers: int) -> Any:
+    """The same of a standing that has ended, whichever of the driver's `trades` it is of."""
+    usual, other, chance = of
+    score = dwell_score(usual, seconds, need, customers, False)
+    if chance <= FORGOTTEN:
+        return score
+    wide = dwell_score(other, seconds, need, customers, False)
+    return np.logaddexp(log(1 - chance) + score, log(chance) + wide)
 
 
 @kernel()
 def usual_length(of: Any) -> float:
-    """Median length in seconds of a service of average need."""
-    _, _, usual, other, chance = of
+    """Median length in seconds of a service of average need, by the driver's `trades`."""
+    usual, other, chance = of
     seconds: float = exp(PRIOR_MEAN + (1 - chance) * usual[1] + chance * other[1])
     return seconds
 

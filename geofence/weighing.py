@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.compiling import kernel
-from geofence.dwell import any_trade_score, habit, usual_length
+from geofence.dwell import any_trade_score, trades, usual_length
 from geofence.evidence import parked
 from geofence.groups import GROUP, NEEDED_S, SPREAD_M, Near, X, Y, together
 from geofence.hypotheses import (
@@ -87,7 +87,7 @@ def weigh(
     rests = np.full(len(groups.whole), -1)
     if long:
         services, total, squares = sums(beam.real[0], beam.whole[0])
-        _find_rests(groups, needs, walk, seen, habit(services, total, squares), splits, changes, rests)
+        _find_rests(groups, needs, walk, seen, trades(services, total, squares), splits, changes, rests)
     return changes, rests
 
 

@@ -17,8 +17,8 @@ from geofence.dwell import (
     PRIOR_VARIANCE,
     any_trade_score,
     dwell_score,
-    habit,
     log_length,
+    trades,
     usual_length,
 )
 from tests.tracks import Drawn, circle, plan, visits
@@ -28,7 +28,7 @@ lengths = st.lists(st.floats(30, 7200), max_size=30)
 
 def believed(seconds):
     of = np.array([log_length(s, 1.0) for s in seconds])
-    return habit(float(len(of)), float(of.sum()), float((of * of).sum()))
+    return trades(float(len(of)), float(of.sum()), float((of * of).sum()))
 
 
 def evidence(seconds, mean, weight):
@@ -60,7 +60,7 @@ def test_all_lengths_together_have_a_chance_of_one(seconds, need):
 
 @given(lengths, st.integers(1, 4))
 def test_to_last_longer_is_as_likely_as_all_longer_lengths(seconds, customers):
-    of, from_s = believed(seconds), 300.0
+    (of, _, _), from_s = believed(seconds), 300.0
     at = np.geomspace(from_s, 1e9, 4001)
     density = [exp(dwell_score(of, s, 1.0, customers, False)) for s in at]
     longer = exp(dwell_score(of, from_s, 1.0, customers, True))
