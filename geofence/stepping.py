@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from geofence.beam import grow
 from geofence.compiling import kernel, lean
+from geofence.dividing import divide
 from geofence.groups import Table, likeliest, worthy
-from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Stand, copy_row
+from geofence.hypotheses import G_ID, G_SIZE, G_START, SCORE, Beam, Groups, Stand, copy_row
 from geofence.order import Bits
 from geofence.walk import Walk
 from geofence.weighing import weigh
@@ -31,23 +32,30 @@ class Used(NamedTuple):
 
 
 @kernel()
-def _used(beam: Beam, found: Any, changes: Floats, rests: Ints, slot: int) -> Used:
-    """The groups that are left in a slot."""
-    kept, rows = np.empty(len(found.whole), np.int64), np.empty(len(found.members), np.int64)
-    count = n_rows = 0
+def _kept(beam: Beam, found: Groups, slot: int) -> Ints:
+    """Rows of the groups that are left in a slot."""
+    kept = np.empty(len(found.whole), np.int64)
+    count = 0
     for g in range(len(found.whole)):
         for h in range(len(beam.past)):
             if beam.past[h, slot, 0] == found.whole[g, G_ID]:
-                begin, size = found.whole[g, G_START], found.whole[g, G_SIZE]
-                rows[n_rows : n_rows + size] = np.arange(begin, begin + size)
-                kept[count], n_rows, count = g, n_rows + size, count + 1
+                kept[count] = g
+                count += 1
                 break
-    whole = found.whole[kept[:count]]
+    return kept[:count]
+
+
+@kernel()
+def _used(found: Groups, kept: Ints, changes: Floats, rests: Ints) -> Used:
+    """The groups in those rows alone."""
+    whole, rows = found.whole[kept], np.empty(len(found.members), np.int64)
     start = 0
-    for g in range(count):
+    for g in range(len(whole)):
+        begin, size = whole[g, G_START], whole[g, G_SIZE]
+        rows[start : start + size] = np.arange(begin, begin + size)
         whole[g, G_START] = start
-        start += whole[g, G_SIZE]
-    return Used(whole, found.members[rows[:n_rows]], changes[kept[:count]], rests[kept[:count]])
+        start += size
+    return Used(whole, found.members[rows[:start]], changes[kept], rests[kept])
 
 
 @kernel()
@@ -117,7 +125,9 @@ def extended(
     found, orders, needs = worthy(beam, near, walk, stand)
     changes, rests = weigh(found, needs, near, walk, stand, mean_need, beam)
     grown = grow(beam, found, orders, stand, slot)
-    used, agreed = _used(grown, found, changes, rests, slot), _agreed(beam.past[0], grown.past[0], slot)
+    kept = _kept(grown, found, slot)
+    divide(found, kept, needs, near, walk, rests, changes)
+    used, agreed = _used(found, kept, changes, rests), _agreed(beam.past[0], grown.past[0], slot)
     if slot < grown.past.shape[1] - 1:
         return grown, used, np.empty(0, np.uint8), -1, 0, numbers, agreed
     chances, (gid, resumes) = believed(grown.real, grown.belief[:, :1].copy())[0], grown.past[0, 0]

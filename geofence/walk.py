@@ -87,8 +87,8 @@ def looks_of(walk: Walk) -> Looks:
     for k in range(n):
         weights[k] = min(max(edges[k + 1] - edges[k], 0.1), CORRELATED_S) / CORRELATED_S
         to_van = (walk.x[k] - walk.park[0]) ** 2 + (walk.y[k] - walk.park[1]) ** 2
-        at_van[k] = AT_VAN * _normal(to_van, van_sd)
-        nobody[k] = at_van[k] + (1 - AT_VAN) * _normal(to_van, free_sd) + NOWHERE
+        at_van[k] = AT_VAN * normal(to_van, van_sd)
+        nobody[k] = at_van[k] + (1 - AT_VAN) * normal(to_van, free_sd) + NOWHERE
     fix, share = np.empty(MOMENTS, np.int64), np.empty(MOMENTS)
     k = 0
     for m in range(MOMENTS):
@@ -111,7 +111,7 @@ def weigh_door(
     score = whole = 0.0
     for k in range(len(gains)):
         to_door = (walk.x[k] - x) ** 2 + (walk.y[k] - y) ** 2
-        served = looks.at_van[k] + (1 - AT_VAN) * _normal(to_door, door_sd)
+        served = looks.at_van[k] + (1 - AT_VAN) * normal(to_door, door_sd)
         gains[k] = looks.weights[k] * log((served + NOWHERE) / looks.nobody[k])
         score += gains[k]
         whole += looks.weights[k]
@@ -133,15 +133,18 @@ def sum_up(looks: Looks, values: Floats, summed: Floats) -> None:
 @kernel()
 def turns_of(walk: Walk, looks: Looks) -> Turns:
     """What the fixes tell of changes; there must be some."""
-    weight, back = np.empty(MOMENTS), back_at(walk, looks)
+    weight, back = np.empty(MOMENTS), back_at(walk, at_van(walk, looks.weights))
     sum_up(looks, looks.weights, weight)
     return Turns(weight, back, moved_at(walk, back))
 
 
 @kernel()
-def back_at(walk: Walk, looks: Looks) -> Floats:
-    """How likely a change is at each moment, beside others: most are when the driver is back at the van."""
-    van = np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, _at_van(walk, looks.weights))
+def back_at(walk: Walk, chances: Floats) -> Floats:
+    """How likely a change is at each moment, beside others: most are when the driver is back at the van.
+
+    `chances` of that at each fix: see `at_van`.
+    """
+    van = np.interp(np.linspace(walk.begin_s, walk.end_s, MOMENTS), walk.t, chances)
     back: Floats = (ON_THE_WAY + (1 - ON_THE_WAY) * van) / (ON_THE_WAY + (1 - ON_THE_WAY) * np.mean(van))
     back[-1] = 1.0  # the end is no change
     return back
@@ -198,7 +201,8 @@ def _change(chances: Floats) -> Any:
 
 
 @kernel()
-def _normal(d2: float, sd: float) -> float:
+def normal(d2: float, sd: float) -> float:
+    """Density (per square metre) of a place in the plane, so far squared from the mean of a normal one."""
     return np.exp(-0.5 * d2 / (sd * sd)) / (2 * np.pi * sd * sd)
 
 
@@ -210,7 +214,7 @@ def _later(p: float, seconds: float) -> float:
 
 
 @kernel()
-def _at_van(walk: Walk, weights: Floats) -> Floats:
+def at_van(walk: Walk, weights: Floats) -> Floats:
     """Chance that the driver was at the van at each fix: a hidden Markov chain (Rabiner 1989)."""
     t, x, y, (px, py) = walk.t, walk.x, walk.y, walk.park
     n = len(t)
@@ -222,7 +226,7 @@ def _at_van(walk: Walk, weights: Floats) -> Floats:
         for radius in RINGS_M:
             z = (r - radius) / sd
             ring += 0.25 * np.exp(-0.5 * z * z) / (2 * np.pi * radius * sd * 2.5066)
-        here[k] = (_normal(r * r, sd) + NOWHERE) ** weights[k]
+        here[k] = (normal(r * r, sd) + NOWHERE) ** weights[k]
         away[k] = (ring + NOWHERE) ** weights[k]
     p = 0.8
     for k in range(n):
@@ -281,7 +285,7 @@ def one_by_one(gains: Floats, turns: Turns, share: Floats, log_sd: Floats, chang
         for k in range(last, MOMENTS) if m == members - 1 else range(1, last):
             for j in range(k if m > 0 else 1):
                 w = weight[k] - weight[j]
-                gain = (gains[m, k] - gains[m, j]) * (min(1.0, MOST_WEIGHT / w) if w > 0 else 0.0)
+                gain = (gains[m, k] - gains[m, j]) * (min(1.0, MOST_WEIGHT / w) if w > 0 else 1.0)
                 part[m, j, k] = length[k - j] * exp(gain) * back[k]
                 ahead[m + 1, k] += ahead[m, j] * part[m, j, k]
                 usual[m + 1, k] += usual[m, j] * length[k - j]

@@ -11,10 +11,9 @@ from geofence.walk import (
     Turns,
     Walk,
     _change,
-    back_at,
     looks_of,
-    moved_at,
     one_by_one,
+    turns_of,
 )
 
 chances = st.lists(st.floats(0.001, 1.0), min_size=MOMENTS, max_size=MOMENTS).map(np.array)
@@ -45,7 +44,7 @@ def standing(places, each_s=10.0, noise_m=6.0):
 
 def test_where_the_van_was_perhaps_moved_a_change_is_likelier():
     walk = standing([0.0, 1.0, -1.0, 0.0, 1.0, -1.0] * 4 + [15.0, 14.0, 16.0, 15.0, 14.0, 16.0] * 2)
-    moved = moved_at(walk, back_at(walk, looks_of(walk)))
+    moved = turns_of(walk, looks_of(walk)).moved
     assert int(np.argmax(moved)) == pytest.approx(23.5 / 35 * (MOMENTS - 1), abs=1)
     assert moved.max() > 2.0
     assert (np.delete(moved, int(np.argmax(moved))) < 1.0).all()
@@ -53,12 +52,12 @@ def test_where_the_van_was_perhaps_moved_a_change_is_likelier():
 
 def test_a_van_that_keeps_its_place_says_nothing_of_changes():
     walk = standing([0.0, 1.0, -1.0] * 12)
-    assert (moved_at(walk, back_at(walk, looks_of(walk))) == 1.0).all()
+    assert (turns_of(walk, looks_of(walk)).moved == 1.0).all()
 
 
 def test_a_standing_of_no_length_may_hold_a_move_all_the_same():
     walk = standing([0.0, 0.0, 40.0, 40.0], each_s=0.0, noise_m=2.0)
-    moved = moved_at(walk, back_at(walk, looks_of(walk)))
+    moved = turns_of(walk, looks_of(walk)).moved
     assert np.isfinite(moved).all()
 
 
