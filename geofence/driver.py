@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Final, TypeGuard
 
 import numpy as np
 
 from geofence.clock import AGREEING, AHEAD_MS, FOREVER_MS, NEVER_MS, Clock
 from geofence.day import Day, home_of, regrouped
 from geofence.device import DeviceEvent
-from geofence.events import Output
+from geofence.events import Output, ServiceTime, VisitStatus
 from geofence.fences import Fence, FenceSet
 from geofence.naming import Names
 from geofence.plan import Plan, covers
@@ -292,12 +292,16 @@ class Driver:
     def _tell(self, day: Day, outputs: list[Output]) -> None:
         assert day.shift is not None
         told_ms = day.events_after_ms if self._events else None
-        after_ms = FOREVER_MS if told_ms is None else told_ms
-        report = day.shift.report(after_ms)
+        report = day.shift.report(FOREVER_MS if told_ms is None else told_ms)
         decided_ms = day.shift.decided_ms()
-        outputs += self.teller.tell(day, report, decided_ms)
+        until_ms = min(report.told_by_ms, decided_ms)
+        told = self.teller.tell(day, report, decided_ms)
+        if self._events and (gone := [o for o in told if _withdrawn(o)]):
+            told += day.shift.withdrawn(gone, until_ms if told_ms is None else told_ms)
+        outputs += told
+        if report.looked:
+            day.shift.let_go()
         if day.events_after_ms is None or report.looked:
-            until_ms = min(report.told_by_ms, decided_ms)
             day.events_after_ms = max(day.events_after_ms or NEVER_MS, until_ms)
         after_ms = FOREVER_MS if day.passes_after_ms is None else day.passes_after_ms
         passes, until_ms = day.shift.pass_bys(report, after_ms)
@@ -318,3 +322,7 @@ class Driver:
         for route_id in [k for k, r in self.routes.items() if not covers(r, limit, FOREVER_MS)]:
             del self.routes[route_id]
             self.new_routes.discard(route_id)
+
+
+def _withdrawn(output: Output) -> TypeGuard[ServiceTime]:
+    return isinstance(output, ServiceTime) and output.status is VisitStatus.RETRACTED

@@ -17,7 +17,7 @@ from geofence.creeping import Creeping
 from geofence.crossing import crossings
 from geofence.decoding import T, X, Y
 from geofence.device import SEEN_MS, DeviceLog, Pair, stay_of
-from geofence.events import FenceEvent
+from geofence.events import FenceEvent, ServiceTime
 from geofence.evidence import Candidate, Nearby, nearby, places_of
 from geofence.fences import SLACK, Fence, FenceSet
 from geofence.geometry import METRES_PER_DEGREE, LocalPlane
@@ -155,6 +155,14 @@ class Shift:
     def report(self, events_after_ms: int) -> Report:
         """Records of the visits that can be told and may have changed, and events later than that time."""
         return self._reporter.report(self._assigner, self._now_ms(), self.finished, events_after_ms)
+
+    def withdrawn(self, visits: Iterable[ServiceTime], until_ms: int) -> list[FenceEvent]:
+        """The rejections of visits that were told and are none after all, of stays that ended by a time."""
+        return self._reporter.withdrawn(visits, until_ms)
+
+    def let_go(self) -> None:
+        """Forget what was reported for the last time."""
+        self._reporter.let_go(self._assigner)
 
     def pass_bys(self, report: Report, after_ms: int) -> tuple[list[FenceEvent], int]:
         """Fences driven through, settled after that time; and up to when they have been told now."""

@@ -1,7 +1,7 @@
 """From decisions about standstills to visits, and when which of them are told, with their events."""
 
 from bisect import bisect_left
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -89,6 +89,7 @@ class Reporter:
         self._grown = False  # there are stays since these were made
         self._untold: list[int] = []  # stays that were not old enough for a report yet
         self._due_ms = 0  # nothing new can be told of an earlier time
+        self._over = 0  # how many of the visits are settled and told
 
     @property
     def next_number(self) -> int:
@@ -115,7 +116,7 @@ class Reporter:
     def report(self, assigner: Assigner, now_ms: int, all_of_it: bool, events_after_ms: int) -> Report:
         """Records of the unsettled visits that are old enough by `now_ms`, and their events.
 
-        Visits whose every decision is final are settled: they are told one last time and forgotten.
+        Visits whose every decision is final are settled: they are told one last time, to be let go.
         """
         told_by_ms = now_ms if all_of_it else self.told_by_ms(now_ms)
         if not self._stays or (told_by_ms < self._due_ms and not all_of_it):
@@ -133,12 +134,25 @@ class Reporter:
             if known.until_ms > events_after_ms:
                 events += self._writer.events(known.records)
         waiting = {i for known in visits if known.until_ms > late for i in known.ids}
-        over = self._over(assigner)
-        settled = sum([len(known.records) for known in visits[:over]])
-        if over:
-            self._settle(over)
-        self._forget(assigner)
+        self._over = self._settled_now(assigner)
+        settled = sum([len(known.records) for known in visits[: self._over]])
         return Report(told_by_ms, records, settled, waiting, sorted(events, key=_in_time), looked=True)
+
+    def withdrawn(self, visits: Iterable[ServiceTime], until_ms: int) -> list[FenceEvent]:
+        """What is told of the stays of visits that are none after all, if their time was up by then."""
+        events: list[FenceEvent] = []
+        for visit in visits:
+            stood = [n for n, stay in self._stays.items() if _of(stay, visit, until_ms)]
+            rejected = self._rejections.of(stood, self._stays, self._served)
+            events += [e for e in rejected if e.fence_id == visit.fence_id and e not in events]
+        return sorted(events, key=_in_time)
+
+    def let_go(self, assigner: Assigner) -> None:
+        """Forget the visits that were reported as settled, and the stays that no other visit can have."""
+        if self._over:
+            self._settle(self._over)
+            self._over = 0
+        self._forget(assigner)
 
     def _regroup(self, assigner: Assigner) -> None:
         """Make the visits anew from the first on that is another one now."""
@@ -207,8 +221,8 @@ class Reporter:
         self._untold, self._due_ms = untold, due_ms
         return self._rejections.of(stood, self._stays, self._served)
 
-    def _over(self, assigner: Assigner) -> int:
-        """How many of the first visits are over: all before the last one that begins with a decided stay.
+    def _settled_now(self, assigner: Assigner) -> int:
+        """How many of the first visits are settled: all before the last one that begins with a decided stay.
 
         None of these stays is still to be told.
         """
@@ -272,6 +286,12 @@ def _timed(stay: Stay, **times: Any) -> Stay:
 def _with(bounds_ms: tuple[int, int], at_ms: int) -> tuple[int, int]:
     """Bounds that hold this moment too."""
     return min(bounds_ms[0], at_ms), max(bounds_ms[1], at_ms)
+
+
+def _of(stay: Stay, visit: ServiceTime, until_ms: int) -> bool:
+    """Whether a visit holds a stay that ended by a time."""
+    begin_ms, end_ms = stay.standstill.arrived_ms, stay.standstill.departed_ms
+    return end_ms <= until_ms and begin_ms < visit.departed_ms and visit.arrived_ms < end_ms
 
 
 def _in_time(event: FenceEvent) -> tuple[int, str, str]:

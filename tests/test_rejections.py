@@ -2,7 +2,7 @@
 
 import pytest
 
-from geofence.events import FenceEventType, Rejection
+from geofence.events import FenceEventType, Rejection, ServiceTime, VisitStatus
 from geofence.rules import Rules
 from tests.tracks import START_MS, Drawn, batch, circle, engine_of, events, plan, standing
 
@@ -20,6 +20,11 @@ def told(track: Drawn, fences, routes=(), rules=None):
         if e.type is FenceEventType.REJECTED and e.reason is not Rejection.PASS_BY
     ]
     return [r.customer_id for r in standing(outputs)], found
+
+
+def withdrawn(outputs):
+    """Ids of visits that are none after all."""
+    return {o.visit_id for o in outputs if isinstance(o, ServiceTime) and o.status is VisitStatus.RETRACTED}
 
 
 def through_a(seconds: float, **how) -> Drawn:
@@ -100,6 +105,34 @@ def test_a_short_halt_on_the_way_into_a_visit_belongs_to_it():
 def test_standing_beside_the_fence_is_no_candidate():
     track = Drawn().stand(30).drive(2300).stand(200).drive(8000).stand(30)
     assert told(track, [A]) == ([], [])
+
+
+def test_a_visit_told_and_withdrawn_is_rejected_then():
+    track = through_a(180)
+    engine = engine_of([A, circle("over", 2030), B])
+    early = engine.feed(batch(track.pings))
+    visited = standing(early)[0]
+    assert [e.reason for e in events(early) if e.customer_id == visited.customer_id] == [None] * 3
+    other = "over" if visited.customer_id == "a" else "a"
+    late = [*engine.put_route(plan(other, "b")), *engine.settle()]
+    assert visited.visit_id in withdrawn(late)
+    rejected = [
+        e for e in events(late) if e.type is FenceEventType.REJECTED and e.customer_id in ("a", "over")
+    ]
+    assert [(e.customer_id, e.reason, (e.ts_ms - START_MS) / 1000) for e in rejected] == [
+        (visited.customer_id, Rejection.OTHER_CUSTOMER, ARRIVED)
+    ]
+
+
+def test_a_halt_told_as_a_visit_is_rejected_when_a_route_comes_without_it():
+    engine = engine_of([A, B])
+    early = engine.feed(batch(through_a(60).pings))
+    assert [r.customer_id for r in standing(early)][:1] == ["a"]
+    late = [*engine.put_route(plan("b")), *engine.settle()]
+    assert [r.customer_id for r in standing([*early, *late])] == ["b"]
+    assert [(e.customer_id, e.reason) for e in events(late) if e.type is FenceEventType.REJECTED] == [
+        ("a", Rejection.NOT_ON_ROUTE)
+    ]
 
 
 def test_visits_and_queues_told_long_afterwards_are_those_told_soon():
