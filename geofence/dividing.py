@@ -59,10 +59,8 @@ def divide(
         return
     looks = looks_of(walk)
     van = at_van(walk, looks.weights)
-    none = np.zeros(MOMENTS)
-    turns = Turns(
-        none, back_at(walk, van), none + 1.0
-    )  # what is told here counts in full, moves tell nothing
+    none = np.zeros(MOMENTS)  # what is told here counts in full, and moves tell nothing
+    turns = Turns(none, back_at(walk, van), none + 1.0)
     for g in kept:
         begin, size = groups.whole[g, G_START], groups.whole[g, G_SIZE]
         if size > 1 and rests[g] < 0 and walk.end_s - walk.begin_s >= size:
