@@ -16,7 +16,6 @@ from geofence.groups import SPREAD_M, Near, X, Y
 from geofence.hypotheses import G_SIZE, G_START, M_CANDIDATE, Groups
 from geofence.walk import (
     AT_VAN,
-    ELSEWHERE_SD_M,
     LENGTH_LOG_SD,
     MOMENTS,
     NOWHERE,
@@ -88,14 +87,13 @@ def told(walk: Walk, looks: Looks, away: Floats, doors: Floats, changes: Floats)
         places[m] = place(walk, looks, away, doors[m], least, first, last)
         first = last
     variance, each = spread(walk, looks, away, places, of, least)
-    work_sd, free_sd = sqrt(variance), sqrt(ELSEWHERE_SD_M**2 + walk.noise_m**2)
+    work_sd, about = sqrt(variance), looks.nobody - looks.at_van
     gains, of_fixes = np.empty((members, MOMENTS)), np.empty(n)
     for m in range(members):
         for k in range(n):
             at_work = normal((walk.x[k] - places[m, 0]) ** 2 + (walk.y[k] - places[m, 1]) ** 2, work_sd)
-            about = normal((walk.x[k] - walk.park[0]) ** 2 + (walk.y[k] - walk.park[1]) ** 2, free_sd)
-            served = looks.at_van[k] + (1 - AT_VAN) * ((1 - ABOUT) * at_work + ABOUT * about) + NOWHERE
-            of_fixes[k] = TRUST * each * log(served / looks.nobody[k])
+            served = (1 - ABOUT) * ((1 - AT_VAN) * at_work + NOWHERE) + ABOUT * about[k]
+            of_fixes[k] = TRUST * each * log((looks.at_van[k] + served) / looks.nobody[k])
         sum_up(looks, of_fixes, gains[m])
     return gains
 
