@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TAILS: Final = 1 << 20  # numbers of a day's tail chunks begin here
 DEVICE: Final = (1 << 21) - 1  # number of the chunk with a day's device events
 DAY_NUMBERS: Final = 1 << 21  # numbers that one day may use
+ROW_BYTES: Final = 8 * COLUMNS
 ROUTES: Final = 1 << 60  # numbers of chunks that hold routes begin here
 ZSTD: Final = b"\x28\xb5\x2f\xfd"  # with which its frames begin (RFC 8878)
 
@@ -130,10 +131,9 @@ def _clock(days: list[Day]) -> Clock:
     """The clock as the newest pings of these days set it."""
     newest: set[int] = set()
     for day in days:
-        times = day.track.matrix()[::-1, 0]
         own: set[int] = set()
-        for ts_ms in times:
-            own.add(int(ts_ms))
+        for row in range(len(day.track) - 1, -1, -1):
+            own.add(day.track.ts_ms(row))
             if len(own) == AGREEING:
                 break
         newest |= own
@@ -167,14 +167,17 @@ def _load_rows(day: Day, epoch: int, chunks: Mapping[int, bytes]) -> None:
         day.track.extend(_spread(_unpack(chunks[base + k]).rows))
         k += 1
     day.saved.full, day.saved.epoch = k, epoch
-    first = base + TAILS
-    tails = [(n - first, _unpack(v)) for n, v in chunks.items() if first <= n < base + DEVICE]
-    for number, tail in sorted(tails, key=lambda t: (t[1].first_row, -len(t[1].rows))):
-        if tail.epoch == epoch and tail.first_row == len(day.track):
-            day.track.extend(np.frombuffer(tail.rows).reshape(-1, COLUMNS))
-            day.saved.tails.append(Tail(tail.first_row, number, tail.level))
-    day.saved.rows = len(day.track)
-    day.saved.most_tails = max((number + 1 for number, _ in tails), default=0)
+    first, end = base + TAILS, base + DEVICE
+    tails = [(n - first, _unpack(v)) for n, v in chunks.items() if first <= n < end]
+    parts, rows = [], len(day.track)
+    for first_row, _, number, tail in sorted([(t.first_row, -len(t.rows), n, t) for n, t in tails]):
+        if tail.epoch == epoch and first_row == rows:
+            parts.append(tail.rows)
+            rows += len(tail.rows) // ROW_BYTES
+            day.saved.tails.append(Tail(first_row, number, tail.level))
+    day.track.extend_packed(b"".join(parts))
+    day.saved.rows = rows
+    day.saved.most_tails = max([number + 1 for number, _ in tails], default=0)
 
 
 def _save_device(day: Day, found: StateDelta) -> None:

@@ -68,7 +68,11 @@ class Track:
 
     def extend(self, rows: Rows) -> None:
         """Add rows that are known to follow in order."""
-        self._write(len(self), np.ascontiguousarray(rows).tobytes())
+        self.extend_packed(np.ascontiguousarray(rows).tobytes())
+
+    def extend_packed(self, rows: bytes) -> None:
+        """Add such rows, one after the other."""
+        self._write(len(self), rows)
 
     def _write(self, at: int, rows: bytes) -> None:
         """Write rows from number `at` on, in place of all there."""

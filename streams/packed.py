@@ -12,6 +12,9 @@ OFFSET, TIMESTAMP, KEY, KEY_END, VALUE, VALUE_END = range(6)
 """Rows of `columns`; key and value are bytes begin..end of the data, -1 and -1 for None."""
 
 COLUMNS: Final = 6
+Latest = dict[bytes, tuple[bytes | None, int]]
+"""By key, the last value there is, and its timestamp."""
+
 NO_COLUMNS: Final = np.empty((COLUMNS, 0), np.int64)
 
 
@@ -80,6 +83,15 @@ class PackedRecords(Sequence[Record]):
         """Those from that offset on."""
         first = int(np.searchsorted(self.columns[OFFSET], offset))
         return type(self)(self.data, self.columns[:, first:]) if first else self
+
+    def latest(self) -> Latest:
+        """The last record of each key; those without a key are left out."""
+        data = self.data
+        return {
+            data[key:key_end]: (None if value < 0 else data[value:value_end], timestamp)
+            for timestamp, key, key_end, value, value_end in self.columns[TIMESTAMP:].T.tolist()
+            if key >= 0
+        }
 
     def __len__(self) -> int:
         return int(self.columns.shape[1])

@@ -1,6 +1,8 @@
 """Reading a stretch of one partition without a consumer group, as often as a start or a repair needs it."""
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -38,6 +40,6 @@ async def read_stretch(
         consumer.seek(tp, max(start, first))
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=500)).values():
-                yield [r for r in records if r.offset < end]
+                yield records[: bisect_left(records, end, key=attrgetter("offset"))]
     finally:
         await consumer.stop()

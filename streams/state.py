@@ -1,12 +1,12 @@
 """What the state topic holds: the drivers' states and the input positions that they stand for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import msgspec
 
-from streams.packed import KafkaRecord
+from streams.packed import KafkaRecord, Latest, PackedRecords
 from streams.reading import read_stretch
 
 POSITIONS_KEY: Final = b"positions"
@@ -68,8 +68,16 @@ class Stored:
     positions: Positions | None = None
     drivers: dict[str, DriverState] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, latest: Latest) -> Self:
+        """What the latest record of each key says."""
+        stored = cls()
+        for key, (value, ts_ms) in latest.items():
+            stored.apply(key, value, ts_ms)
+        return stored
+
     def apply(self, key: bytes, value: bytes | None, ts_ms: int) -> None:
-        """Take in one record of the state topic; later ones replace earlier ones."""
+        """Take in one record of the state topic; later ones of its key replace earlier ones."""
         if key == POSITIONS_KEY:
             self.positions = None if value is None else _positions(value)
         elif key.startswith(HEAD):
@@ -82,15 +90,21 @@ class Stored:
         if value is None:
             self.drivers.pop(driver_id, None)
             return
-        state = self.drivers.setdefault(driver_id, DriverState())
-        state.head, state.changed_ms = value, ts_ms
+        state = self._driver(driver_id)
+        state.head, state.changed_ms = value, max(state.changed_ms, ts_ms)
 
     def _chunk(self, driver_id: str, number: int, value: bytes | None, ts_ms: int) -> None:
         if value is not None:
-            state = self.drivers.setdefault(driver_id, DriverState())
-            state.chunks[number], state.changed_ms = value, ts_ms
+            state = self._driver(driver_id)
+            state.chunks[number], state.changed_ms = value, max(state.changed_ms, ts_ms)
         elif driver_id in self.drivers:
             self.drivers[driver_id].chunks.pop(number, None)
+
+    def _driver(self, driver_id: str) -> DriverState:
+        state = self.drivers.get(driver_id)
+        if state is None:
+            state = self.drivers[driver_id] = DriverState()
+        return state
 
 
 _positions: Final = msgspec.json.Decoder(Positions).decode
@@ -117,16 +131,17 @@ def state_records(states: Mapping[str, Delta], positions: Positions) -> Iterator
     yield POSITIONS_KEY, _encode(positions)
 
 
-def collect(records: Iterable[KafkaRecord], into: Stored) -> None:
+def collect(records: Sequence[KafkaRecord], latest: Latest) -> None:
     """Take in records of the state topic, in their order."""
-    for record in records:
-        if record.key is not None:
-            into.apply(record.key, record.value, record.timestamp)
+    if isinstance(records, PackedRecords):
+        latest.update(records.latest())
+    else:
+        latest.update((r.key, (r.value, r.timestamp)) for r in records if r.key is not None)
 
 
 async def read_state(bootstrap: str, topic: str, partition: int) -> Stored:
     """All that is stored of one partition. Raises KafkaError."""
-    stored = Stored()
+    latest: Latest = {}
     async for records in read_stretch(bootstrap, topic, partition):
-        collect(records, stored)
-    return stored
+        collect(records, latest)
+    return Stored.of(latest)

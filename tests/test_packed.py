@@ -129,7 +129,7 @@ def test_parts_joined_sliced_and_cut_are_as_a_list_of_them(parts, data):
         rows = []
         for step, key, value in part:
             offset += 1 + step
-            rows.append(Record(offset, FIRST_MS, key, value))
+            rows.append(Record(offset, FIRST_MS + offset, key, value))
         lists.append(rows)
     records, rows = PackedRecords.joined(list(map(PackedRecords.of, lists))), list(chain.from_iterable(lists))
     assert (len(records), list(records)) == (len(rows), rows)
@@ -137,6 +137,7 @@ def test_parts_joined_sliced_and_cut_are_as_a_list_of_them(parts, data):
     first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(rows))] * 2)))
     assert list(records[first:last]) == rows[first:last]
     assert list(records.since(first)) == [r for r in rows if r.offset >= first]
+    assert records.latest() == {r.key: (r.value, r.timestamp) for r in rows if r.key is not None}
 
 
 @given(

@@ -1,9 +1,12 @@
 """The state topic: what is written comes back, whatever the drivers are called."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state import Counts, DriverState, Positions, Stored, state_records
+from streams.packed import Latest, PackedRecords, Record
+from streams.state import Counts, DriverState, Positions, Stored, collect, state_records
 from tests.counting_engine import CountDelta
 
 names = st.text(min_size=1, max_size=8) | st.sampled_from(
@@ -45,6 +48,33 @@ def test_a_deleted_chunk_and_a_deleted_driver_are_gone() -> None:
     found = restored(*written)
     assert found.drivers["d"].chunks == {1: b"y"}
     assert set(found.drivers) == {"d"}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("de"), st.sampled_from([None, b"h", b"k", b""]), st.integers(0, 3))),
+    st.lists(st.integers(0, 9)),
+    st.booleans(),
+)
+def test_the_latest_record_of_each_key_says_what_all_of_them_say(steps, cuts, packed):
+    written: list[Record] = []
+    chunks: dict[str, set[int]] = {"d": set(), "e": set()}
+    for now_ms, (driver, head, number) in enumerate(steps):
+        own = chunks[driver]
+        found = {number: b"%d" % now_ms} if head != b"" else dict.fromkeys(own)  # nothing remains of a driver
+        chunks[driver] = own | {number} if head != b"" else set()
+        first = head or (None if own else b"h")  # a driver's first record has a head
+        delta = CountDelta(b"" if head == b"" else first, found)
+        for key, value in state_records({driver: delta}, Positions({"gps-pings": now_ms})):
+            written.append(Record(len(written), now_ms, key, value))
+    latest: Latest = {}
+    bounds = sorted({0, len(written), *(n for n in cuts if n < len(written))})
+    for begin, end in pairwise(bounds):
+        part = written[begin:end]
+        collect(PackedRecords.of(part) if packed else part, latest)
+    one_by_one = Stored()
+    for record in written:
+        one_by_one.apply(record.key or b"", record.value, record.timestamp)
+    assert Stored.of(latest) == one_by_one
 
 
 def test_positions_are_written_after_the_states_they_stand_for() -> None:
