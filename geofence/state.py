@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 TAILS: Final = 1 << 20  # numbers of a day's tail chunks begin here
 DEVICE: Final = (1 << 21) - 1  # number of the chunk with a day's device events
 DAY_NUMBERS: Final = 1 << 21  # numbers that one day may use
-ROW_BYTES: Final = 8 * COLUMNS
 ROUTES: Final = 1 << 60  # numbers of chunks that hold routes begin here
+ROW_BYTES: Final = 8 * COLUMNS
 ZSTD: Final = b"\x28\xb5\x2f\xfd"  # with which its frames begin (RFC 8878)
 
 

@@ -12,10 +12,10 @@ OFFSET, TIMESTAMP, KEY, KEY_END, VALUE, VALUE_END = range(6)
 """Rows of `columns`; key and value are bytes begin..end of the data, -1 and -1 for None."""
 
 COLUMNS: Final = 6
+NO_COLUMNS: Final = np.empty((COLUMNS, 0), np.int64)
+
 Latest = dict[bytes, tuple[bytes | None, int]]
 """By key, the last value there is, and its timestamp."""
-
-NO_COLUMNS: Final = np.empty((COLUMNS, 0), np.int64)
 
 
 class KafkaRecord(Protocol):
