@@ -60,10 +60,13 @@ def test_the_latest_record_of_each_key_says_what_all_of_them_say(steps, cuts, pa
     chunks: dict[str, set[int]] = {"d": set(), "e": set()}
     for now_ms, (driver, head, number) in enumerate(steps):
         own = chunks[driver]
-        found = {number: b"%d" % now_ms} if head != b"" else dict.fromkeys(own)  # nothing remains of a driver
-        chunks[driver] = own | {number} if head != b"" else set()
-        first = head or (None if own else b"h")  # a driver's first record has a head
-        delta = CountDelta(b"" if head == b"" else first, found)
+        if head == b"":  # nothing remains of the driver
+            delta = CountDelta(b"", dict.fromkeys(own))
+            chunks[driver] = set()
+        else:
+            first = head or b"h"  # a driver's first record has a head
+            delta = CountDelta(head if own else first, {number: b"%d" % now_ms})
+            own.add(number)
         for key, value in state_records({driver: delta}, Positions({"gps-pings": now_ms})):
             written.append(Record(len(written), now_ms, key, value))
     latest: Latest = {}
