@@ -34,6 +34,8 @@ TOWN_DRIVERS: Final = 33
 FENCES: Final = (1_000, 10_000, 100_000, 1_000_000)
 DRIVERS: Final = (100, 1_000, 10_000, 100_000)
 BATCHES: Final = (100, 1_000, 10_000, 100_000)
+LATE: Final = (0.1, 1.0, 10.0)
+"""Hundredths of all pings."""
 DECODE: Final = """
 import sys
 from msgspec import Struct, json
@@ -173,12 +175,13 @@ def _replayed(run: Run, made: Town) -> tuple[dict[str, float], dict[str, float]]
 
 
 def growth(run: Run) -> None:
-    """Detection alone by fences, drivers and batch size."""
+    """Detection alone by fences, drivers, batch size and how many pings come late."""
     pings = run.pings(400, run.size(200_000))
     fences = FENCES[:3] if run.small else FENCES
     run.figures["fences"] = {n: _growth(pings, n) for n in fences}
     run.figures["drivers"] = {n: _growth(run.pings(n, run.size(200_000)), 10_000) for n in DRIVERS}
     run.figures["batch"] = {n: _growth(pings, 10_000, n) for n in BATCHES}
+    run.figures["late"] = {n: _growth(pings, 10_000, 1_000, n / 100) for n in LATE}
 
 
 PIECES: Final[dict[str, Callable[[Run], None]]] = {
@@ -189,11 +192,12 @@ PIECES: Final[dict[str, Callable[[Run], None]]] = {
 }
 
 
-def _growth(pings: Town, fences: int, batch: int = 50_000) -> dict[str, float]:
+def _growth(pings: Town, fences: int, batch: int = 50_000, late: float = 0.0) -> dict[str, float]:
     words = ["-m", "benchmarks.growth", pings.pings, pings.fences, "--fences", str(fences)]
-    done = _run([*words, "--batch", str(batch)])
+    done = _run([*words, "--batch", str(batch), "--late", str(late)])
     found: dict[str, float] = json.loads(done.splitlines()[-1])
-    _say(f"{fences:,} fences, {pings.drivers:,} drivers, batches of {batch:,}: {found['us']:.1f} µs a ping")
+    kind = f"{fences:,} fences, {pings.drivers:,} drivers, batches of {batch:,}, {late:.1%} late"
+    _say(f"{kind}: {found['us']:.1f} µs a ping")
     return found
 
 

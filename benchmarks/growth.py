@@ -1,6 +1,6 @@
 """How detection's cost grows: one measurement in a process of its own, so that its memory can be told.
 
-python -m benchmarks.growth PINGS.jsonl FENCES.geojson --fences N --batch N --most N
+python -m benchmarks.growth PINGS.jsonl FENCES.geojson --fences N --batch N --most N --late SHARE
 """
 
 import argparse
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from geofence.engine import Engine
 from geofence.fences import Fence, FenceSet
@@ -19,7 +22,10 @@ from streams.memory import collect_rarely
 from streams.records.pings import decode_lines, load_scanner
 from streams.warm_up import warm_up
 
-TILE_DEG = 0.6
+LATE_S: Final = 120.0
+"""By about so much do those pings come late that do."""
+
+TILE_DEG: Final = 0.6
 """Further towns with as many fences lie so far apart."""
 
 
@@ -31,10 +37,13 @@ def main() -> None:
     parser.add_argument("--fences", type=int, required=True)
     parser.add_argument("--batch", type=int, default=50_000)
     parser.add_argument("--most", type=int, default=200_000)
+    parser.add_argument("--late", type=float, default=0.0)
     given = parser.parse_args()
     with open(given.pings, "rb") as stream:  # noqa: PTH123 (a plain loop over lines)
         lines = list(islice(stream, given.most))
     load_scanner()
+    if given.late:
+        lines = as_they_come(lines, given.late)
     batches = [
         decode_lines(b"".join(lines[first : first + given.batch])).batch
         for first in range(0, len(lines), given.batch)
@@ -49,6 +58,14 @@ def main() -> None:
         engine.feed(batch)
     took_s, counted = time.process_time() - began_s, len(lines)
     print(json.dumps({"us": 1e6 * took_s / counted, "load_s": loaded_s, "memory_mb": _peak_memory_mb()}))
+
+
+def as_they_come(lines: list[bytes], late: float) -> list[bytes]:
+    """The lines, in the order of time, with such a share of them held back for a while."""
+    rng = np.random.default_rng(0)
+    held_ms = (rng.random(len(lines)) < late) * rng.exponential(1000 * LATE_S, len(lines))
+    order = np.argsort(decode_lines(b"".join(lines)).batch.ts_ms + held_ms, kind="stable")
+    return [lines[n] for n in order.tolist()]
 
 
 def _peak_memory_mb() -> float:

@@ -8,6 +8,7 @@ Rabiner 1989 and Lowerre 1976; `geofence/beam.py` grows the hypotheses.)
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from math import log
@@ -134,6 +135,13 @@ class Assigner:
         self._changed = NOTHING  # number of the first standstill decided anew, see `changed`
         self.final_before = 0
         """Decisions of standstills below this index never change."""
+
+    def copy(self) -> "Assigner":
+        """The same state once more; the customers known are shared."""
+        other = copy(self)
+        other._open = {number: copy(standing) for number, standing in self._open.items()}
+        other._settled, other._beliefs = list(self._settled), dict(self._beliefs)
+        return other
 
     def skip(self, index: int) -> None:
         """Standstill number `index` is near no customer."""

@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from geofence.clock import NEVER_MS
+from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.device import DeviceEvent, DeviceLog
 from geofence.fences import Box, Fence
 from geofence.geometry import wrap_degrees
+from geofence.naming import Names
 from geofence.saved import Saved
 from geofence.shift import Shift
+from geofence.snapshots import Snapshots
 from geofence.track import Rows, Track
 
 DAY_LASTS_MS: Final = 20 * 3_600_000  # a phone that never sleeps begins a new day after so long
@@ -27,6 +29,9 @@ class Day:
         self.track = Track()
         self.device = DeviceLog()
         self.shift: Shift | None = None
+        self.names: Names | None = None  # those that its visits have been given
+        self.snapshots = Snapshots()
+        self.late_from_ms = FOREVER_MS  # without a shift, work begins again here, or (FOREVER_MS) with the day
         self.finished = False
         self.late = False  # something came into what had been worked through
         self.worked_ms = NEVER_MS  # steps up to this time are done
@@ -71,7 +76,7 @@ class Day:
         ts_ms = self.track.ts_ms(first_new)
         shift = self.shift
         redo = shift is not None and (first_new < shift.rows_read or ts_ms <= shift.until_ms)
-        self._touch(ts_ms, ended_ms, redo)
+        self._touch(ts_ms, first_new, ended_ms, redo)
         return duplicates
 
     def put_device(self, event: DeviceEvent) -> bool:
@@ -80,16 +85,25 @@ class Day:
         if not self.device.add(event):
             return False
         self.saved.device = False
-        self._touch(event.ts_ms, ended_ms, self.shift is not None and event.ts_ms <= self.shift.until_ms)
+        redo = self.shift is not None and event.ts_ms <= self.shift.until_ms
+        self._touch(event.ts_ms, len(self.track), ended_ms, redo)
         return True
+
+    def begin_anew(self) -> None:
+        """Have all of it worked through again."""
+        self.shift, self.names, self.late_from_ms = None, None, FOREVER_MS
+        self.snapshots.forget()
 
     def _ended_ms(self) -> int:
         """Up to when everything was thought to be known."""
         return max(self.worked_ms, self.last_ms) if self.finished else self.worked_ms
 
-    def _touch(self, ts_ms: int, ended_ms: int, redo: bool) -> None:
+    def _touch(self, ts_ms: int, row: int, ended_ms: int, redo: bool) -> None:
+        """Something new of that time, in the track from that row on."""
         self.late = self.late or ts_ms <= ended_ms
-        if redo or self.finished:
+        if (self.shift is not None and (redo or self.finished)) or self.late_from_ms < FOREVER_MS:
+            self.late_from_ms = min(self.late_from_ms, ts_ms)
+            self.snapshots.forget_since(ts_ms, row)
             self.shift = None
         self.finished = False
 

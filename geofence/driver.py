@@ -17,6 +17,7 @@ from geofence.plan import Plan, covers
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.shift import Shift
+from geofence.snapshots import EVERY_MS, SLACK_MS, Snapshot
 from geofence.telling import Teller
 from geofence.ticks import Ticks
 from geofence.track import Rows
@@ -73,7 +74,7 @@ class Driver:
         for day in self.days:
             span = day.first_ms, day.first_ms + PLAN_SPAN_MS
             if covers(route, *span) or (old is not None and covers(old, *span)):
-                day.shift = None
+                day.begin_anew()
         self._due_ms = NEVER_MS
 
     def redo(self, fences: Sequence[Fence] | None) -> bool:
@@ -84,7 +85,7 @@ class Driver:
             if d.shift is not None and (fences is None or any(d.shift.concerns(f) for f in fences))
         ]
         for day in found:
-            day.shift = None
+            day.begin_anew()
         return bool(found)
 
     def names(self, fence_id: str, fence: Fence | None) -> bool:
@@ -219,8 +220,8 @@ class Driver:
         due = []
         for n, day in enumerate(self.days):
             names = taken | day.carry
-            if day.shift is not None and not day.shift.names.hold(names):
-                day.shift = None
+            if day.names is not None and not day.names.hold(names):
+                day.begin_anew()
             if day.shift is None:
                 self._resume(n, names, outputs)
             due.append(work(n, outputs))
@@ -235,21 +236,42 @@ class Driver:
     def _resume(self, n: int, names: frozenset[str], outputs: list[Output]) -> None:
         """Make a day's running state, as it was after the last step done."""
         day = self.days[n]
-        routes = [self.routes[k] for k in sorted(self.routes)]
-        plan = Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
-        given = Names(self.driver_id, names)
-        day.shift = Shift(
-            self.driver_id, day.track, day.device, plan, self._fences, self._rules, given, self._events
-        )
-        day.open = set(self.teller.ids_of(day.serial))
+        worked_ms = min(day.worked_ms, self._worked_ms(day))
+        day.names = day.names or Names(self.driver_id, names)
+        day.shift, settled = day.snapshots.latest() or Snapshot(self._begun(day, day.names))
+        settled = self._keep_for_later(day, worked_ms, settled)
+        day.late_from_ms = FOREVER_MS
+        day.open = set(self.teller.ids_of(day.serial) - settled)
         if day.finished:
             day.shift.finish()
         elif day.late and self._end_ms(n) < self._limit_ms(day):
             return  # its end comes at once
         else:
-            day.shift.catch_up(min(day.worked_ms, self._worked_ms(day)))
+            day.shift.catch_up(worked_ms)
         self._tell(day, outputs)
         day.late = False
+
+    def _begun(self, day: Day, names: Names) -> Shift:
+        """The state in which the work on a day begins."""
+        routes = [self.routes[k] for k in sorted(self.routes)]
+        plan = Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
+        return Shift(
+            self.driver_id, day.track, day.device, plan, self._fences, self._rules, names, self._events
+        )
+
+    def _keep_for_later(self, day: Day, worked_ms: int, settled: frozenset[str]) -> frozenset[str]:
+        """Work on to shortly before what came late, and keep that state, since more of the kind may come.
+
+        Returns the visits settled by then, which were told before, as all else that is certain there.
+        """
+        assert day.shift is not None
+        until_ms = min(day.late_from_ms - SLACK_MS, worked_ms)
+        if day.late_from_ms == FOREVER_MS or until_ms - max(day.shift.until_ms, day.first_ms) < EVERY_MS:
+            return settled
+        day.shift.catch_up(until_ms)
+        settled |= day.shift.pass_over()
+        day.snapshots.add(day.shift, settled)
+        return settled
 
     def _work_day(self, n: int, outputs: list[Output]) -> int:
         """Take the steps of a day that are due; returns the time of the next."""
@@ -315,8 +337,8 @@ class Driver:
             day = self.days.pop(0)
             told = self.teller.ids_of(day.serial)
             for later in self.days:
-                if later.shift is not None:
-                    later.carry |= later.shift.names.avoided() & told
+                if later.names is not None:
+                    later.carry |= later.names.avoided() & told
             self.teller.forget(day.serial)
             self.gone.append(day)
         for route_id in [k for k, r in self.routes.items() if not covers(r, limit, FOREVER_MS)]:

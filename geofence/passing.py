@@ -1,6 +1,7 @@
 """Fences that a vehicle drove through without standing there: rejected candidates for a visit."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,12 @@ class Passes:
         self._stood = Standings()  # within reach of fences, and visits that stay as they are
         self._served: Sequence[ServiceTime] = ()  # visits that may yet change
         self._told_ms = NEVER_MS
+
+    def copy(self) -> "Passes":
+        """The same state once more."""
+        other = copy(self)
+        other._driven, other._ways, other._stood = list(self._driven), list(self._ways), self._stood.copy()
+        return other
 
     def drive(self, end: int) -> None:
         """The vehicle drove from where it was seen last to the believed fix `end`."""

@@ -6,6 +6,7 @@ many small steps or in one gives the same visits.
 
 from array import array
 from collections.abc import Iterable, Sequence
+from copy import copy
 from math import isnan
 from typing import Final
 
@@ -53,7 +54,6 @@ class Shift:
         events: bool = True,
     ) -> None:
         self.finished = False
-        self.names = names
         self.until_ms = NEVER_MS
         """Worked through up to this time."""
         self._ticks = Ticks(driver_id)
@@ -70,6 +70,17 @@ class Shift:
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
         self._looked = array("d")  # lat, lon, reach of places where fences were looked for: a new one matters
+
+    def copy(self) -> "Shift":
+        """The same state once more, each to go on by itself; what only ever grows is shared."""
+        other = copy(self)
+        other._decoded = self._decoded.copy()
+        other._assigner = self._assigner.copy()
+        other._reporter = self._reporter.copy()
+        other._passes = self._passes.copy()
+        other._creeping = copy(self._creeping)
+        other._looked = array("d", self._looked)
+        return other
 
     @property
     def rows_read(self) -> int:
@@ -163,6 +174,15 @@ class Shift:
     def let_go(self) -> None:
         """Forget what was reported for the last time."""
         self._reporter.let_go(self._assigner)
+
+    def pass_over(self) -> frozenset[str]:
+        """Tell nothing of all that is certain now, and let go of it; the visits that were settled."""
+        report = self.report(FOREVER_MS)
+        if report.looked:
+            self.let_go()
+        self.pass_bys(report, FOREVER_MS)
+        self._reporter.look_again()
+        return frozenset([r.visit_id for r in report.records[: report.settled]])
 
     def pass_bys(self, report: Report, after_ms: int) -> tuple[list[FenceEvent], int]:
         """Fences driven through, settled after that time; and up to when they have been told now."""

@@ -35,6 +35,12 @@ class Standings:
     def __init__(self) -> None:
         self._rows = array("q")
 
+    def copy(self) -> "Standings":
+        """The same rows once more."""
+        other = Standings()
+        other._rows = array("q", self._rows)
+        return other
+
     def add(self, rows: Iterable[Standing]) -> None:
         """Keep these too."""
         self._rows.fromlist(list(chain.from_iterable(rows)))

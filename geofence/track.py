@@ -3,6 +3,7 @@
 import gc
 from array import array
 from bisect import bisect_left
+from copy import copy
 from typing import Final
 
 import numpy as np
@@ -159,6 +160,13 @@ class Decoded:
 
     def __len__(self) -> int:
         return self.count
+
+    def copy(self) -> "Decoded":
+        """The same fixes once more."""
+        other = copy(self)
+        floats, small = self._columns()
+        other.floats, other.small = floats.copy(), small.copy()
+        return other
 
     def fix_ms(self, fix: int) -> int:
         """Time of a fix by its number; -1 is the last one."""

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence, Set
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -91,6 +92,14 @@ class Reporter:
         self._due_ms = 0  # nothing new can be told of an earlier time
         self._over = 0  # how many of the visits are settled and told
 
+    def copy(self) -> "Reporter":
+        """The same state once more; the names given are shared."""
+        other = copy(self)
+        other._stays, other._served = dict(self._stays), dict(self._served)
+        other._visits = [replace(known, visit=copy(known.visit)) for known in self._visits]
+        other._untold = list(self._untold)
+        return other
+
     @property
     def next_number(self) -> int:
         """The number that the next stay gets."""
@@ -153,6 +162,10 @@ class Reporter:
             self._settle(self._over)
             self._over = 0
         self._forget(assigner)
+
+    def look_again(self) -> None:
+        """The next report looks at all there is: what was told may differ from it."""
+        self._due_ms = 0
 
     def _regroup(self, assigner: Assigner) -> None:
         """Make the visits anew from the first on that is another one now."""

@@ -21,7 +21,8 @@ quickly = settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 towns = st.sampled_from(sorted(PROFILES))
 cuts = st.lists(st.integers(0, 3000), max_size=40)
 
-steps = st.one_of(
+Step = tuple[str, int]
+steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("stand"), st.integers(5, 400)),
     st.tuples(st.just("drive"), st.sampled_from(PLACES)),
     st.tuples(st.just("walk"), st.integers(30, 200)),
@@ -31,7 +32,7 @@ steps = st.one_of(
 
 
 @st.composite
-def drawn(draw: st.DrawFn, steps_at_most: int = 14) -> Recording:
+def drawn(draw: st.DrawFn, steps_at_most: int = 14, steps: st.SearchStrategy[Step] = steps) -> Recording:
     """One or two made-up drivers, with a route or without."""
     pings = []
     for driver_id in draw(st.sampled_from([["d"], ["d", "e"]])):
