@@ -31,7 +31,7 @@ class Day:
         self.shift: Shift | None = None
         self.names: Names | None = None  # those that its visits have been given
         self.snapshots = Snapshots()
-        self.late_from_ms = FOREVER_MS  # without a shift, work begins again here, or (FOREVER_MS) with the day
+        self.late_from_ms = FOREVER_MS  # without a shift work begins again here, or (FOREVER_MS) with the day
         self.finished = False
         self.late = False  # something came into what had been worked through
         self.worked_ms = NEVER_MS  # steps up to this time are done
