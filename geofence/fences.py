@@ -130,6 +130,14 @@ class Fence:
         )
 
 
+def widened(box: Box, by_m: float) -> Box:
+    """A box that holds all within so many metres of this one."""
+    west, south, east, north = box
+    corners = [box_around(lat, lon, by_m) for lat in (south, north) for lon in (west, east)]
+    wests, souths, easts, norths = zip(*corners, strict=True)
+    return min(wests), min(souths), max(easts), max(norths)
+
+
 def wide_m(within_m: float) -> float:
     """So far is looked for what may be within a distance, however distances are rounded."""
     return within_m * SLACK + 0.01
@@ -165,6 +173,7 @@ class FenceSet:
         self._numbers: dict[str, tuple[int, ...]] = {}  # by fence id: its versions
         self._of_customer: dict[str, tuple[str, ...]] = {}
         self._gone = 0
+        self._doubtful: set[int] = set()  # numbers in the tree of versions that have gone or may not hold
         self.version = 0
         """Grows with every fence that comes or goes."""
         self._changed: deque[Fence] = deque(maxlen=CHANGES_KEPT)
@@ -256,9 +265,15 @@ class FenceSet:
         """Signed distance of the nearest of some places, which are so far off the disc about the fence."""
         return disc_m if fence.shape is None else min(fence.distance_m(*place) for place in places)
 
-    def in_box(self, box: Box, ts_ms: int) -> list[Fence]:
-        """Fences that hold at that time and whose own box meets this one, by fence id."""
-        return sorted(self._holding_in(box, ts_ms).values(), key=lambda f: f.fence_id)
+    def count_in(self, box: Box, ts_ms: int) -> int:
+        """How many fences hold at that time whose own box meets this one."""
+        numbers = self._numbers_in(box)
+        doubtful = [self._fences.get(n) for n in numbers & self._doubtful]
+        return len(numbers) - sum(f is None or not self.holds_at(f, ts_ms) for f in doubtful)
+
+    def ids_in(self, box: Box) -> set[str]:
+        """The fences whose own box meets this one, or that of a version did."""
+        return {f.fence_id for f in self._versions_in_box(box).values()}
 
     def _holding_in(self, box: Box, ts_ms: int) -> dict[int, Fence]:
         """The same by number."""
@@ -266,8 +281,11 @@ class FenceSet:
 
     def _versions_in_box(self, box: Box) -> dict[int, Fence]:
         """By number."""
-        numbers = {n for part in _split(box) for n in self._tree.intersection(part)}
-        return {n: self._fences[n] for n in numbers if n in self._fences}
+        return {n: self._fences[n] for n in self._numbers_in(box) if n in self._fences}
+
+    def _numbers_in(self, box: Box) -> set[int]:
+        """Those that have gone too."""
+        return {n for part in _split(box) for n in self._tree.intersection(part)}
 
     def holds_at(self, fence: Fence, ts_ms: int) -> bool:
         """Whether this is the version of its fence that holds at that time."""
@@ -298,6 +316,8 @@ class FenceSet:
         self._count += 1
         self._fences[number] = fence
         self._numbers[fence.fence_id] = (*self._numbers.get(fence.fence_id, ()), number)
+        if not self._lasts(fence):
+            self._doubtful.update(self._numbers[fence.fence_id])
         fence_ids = self._of_customer.get(fence.customer_id, ())
         if fence.fence_id not in fence_ids:
             self._of_customer[fence.customer_id] = (*fence_ids, fence.fence_id)
@@ -311,6 +331,7 @@ class FenceSet:
     def _drop(self, number: int) -> None:
         fence = self._fences.pop(number)
         self._note(fence)
+        self._doubtful.add(number)
         self._gone += 1
         _take(self._numbers, fence.fence_id, number)
         if all(f.customer_id != fence.customer_id for f in self.versions(fence.fence_id)):
@@ -323,6 +344,7 @@ class FenceSet:
     def _build(self) -> Any:
         """A tree of the fences there are."""
         self._gone = 0
+        self._doubtful.intersection_update(self._fences)
         numbers, corners = array("q"), array("d")
         for number, fence in self._fences.items():
             for box in _split(fence.box()):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from geofence.fences import Fence, FenceSet, box_around
+from geofence.fences import SLACK, Fence, FenceSet, box_around, widened
 from geofence.routes import Order, Route, Stop
 from models.weather import Weather, WeatherBook
 
@@ -14,6 +14,7 @@ DAY_MS: Final = 86_400_000
 DENSITY_WITHIN_M: Final = 500.0
 DENSITY_PERIOD_MS: Final = 28 * DAY_MS
 DENSITIES_KEPT: Final = 200_000
+FEW_CHANGES: Final = 100  # of fences, after which densities are forgotten one by one
 PARKING_WORDS: Final = {
     **dict.fromkeys(("none", "easy", "low"), 1.0),
     **dict.fromkeys(("medium", "moderate"), 3.0),
@@ -96,7 +97,8 @@ class Facts:
     def __init__(self, fences: FenceSet, weather: WeatherBook | None = None) -> None:
         self._fences = fences
         self._weather = weather if weather is not None else WeatherBook()
-        self._densities: dict[tuple[str, int, int], int] = {}
+        self._densities: dict[str, tuple[int, int]] = {}  # by fence: start of the period, how many
+        self._version = fences.version
 
     def of_visit(self, record: Mapping[str, Any], route: Route | None) -> Row:
         """The facts of a detected visit, as of the start of its route (without one: of its day, UTC)."""
@@ -139,14 +141,28 @@ class Facts:
 
     def _density(self, fence: Fence, as_of_ms: int) -> int:
         """How many fences lie within 500 m, this one included, at the start of the four-week period."""
+        if self._version != self._fences.version:
+            self._forget_changed()
         start_ms = as_of_ms - as_of_ms % DENSITY_PERIOD_MS
-        key = (fence.fence_id, start_ms, len(self._fences))
-        if key not in self._densities:
+        counted_ms, density = self._densities.get(fence.fence_id, (None, 0))
+        if counted_ms != start_ms:
             if len(self._densities) >= DENSITIES_KEPT:
                 self._densities.clear()
             box = box_around(fence.lat, fence.lon, DENSITY_WITHIN_M)
-            self._densities[key] = max(1, len(self._fences.in_box(box, start_ms)))
-        return self._densities[key]
+            density = max(1, self._fences.count_in(box, start_ms))
+            self._densities[fence.fence_id] = start_ms, density
+        return density
+
+    def _forget_changed(self) -> None:
+        """Forget the densities about fences that came or went."""
+        changed = self._fences.changed_since(self._version)
+        self._version = self._fences.version
+        if changed is None or len(changed) > FEW_CHANGES:
+            self._densities.clear()
+            return
+        for fence in changed:
+            for fence_id in self._fences.ids_in(widened(fence.box(), SLACK * DENSITY_WITHIN_M)):
+                self._densities.pop(fence_id, None)
 
 
 def _stop(route: Route | None, stop_id: str | None) -> Stop | None:

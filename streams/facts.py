@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from geofence.errors import InvalidRecord
 from geofence.fences import Fence, FenceSet
 from geofence.routes import Route
+from models.rows import Facts as StopFacts
 from models.weather import Weather, WeatherBook
 from streams.packed import KafkaRecord
 from streams.partition import FenceChange
@@ -34,9 +35,9 @@ class Facts:
     """
 
     def __init__(self, bootstrap: str, topics: Topics) -> None:
-        self.fences = FenceSet()
         self.routes: dict[str, Route] = {}
         self.weather = WeatherBook()
+        self.know(FenceSet())
         self._partition_of: dict[str, int] = {}
         self.on_fence: list[Callable[[FenceChange], None]] = []
         self._bootstrap = bootstrap
@@ -45,6 +46,11 @@ class Facts:
         self._asking: AIOKafkaConsumer | None = None  # a question would wait behind what the other fetches
         self._following: asyncio.Task[None] | None = None
         self._loaded: _Versions | None = _Versions()
+
+    def know(self, fences: FenceSet) -> None:
+        """Have these fences, and what they say of stops."""
+        self.fences = fences
+        self.stops = StopFacts(fences, self.weather)
 
     async def start(self) -> None:
         """Read everything to the present end, then follow. Raises KafkaError."""
@@ -57,7 +63,7 @@ class Facts:
         self._following = asyncio.create_task(self._follow(self._consumer))
         await self.present("geofences", "routes", "weather")
         assert self._loaded is not None
-        self.fences = FenceSet(self._loaded.all())
+        self.know(FenceSet(self._loaded.all()))
         self._loaded = None
         log.info("Knows %d geofences, %d routes", len(self.fences), len(self.routes))
 

@@ -26,7 +26,7 @@ AT_ONCE: Final = 200
 
 PART: Final = "model registry"
 
-NEEDED: Final = ("deltalake.exceptions", "models.dataset", "models.rows", "models.scoring")
+NEEDED: Final = ("deltalake.exceptions", "models.dataset", "models.scoring")
 NEEDED_BY_MODELS: Final = ("lightgbm", "mlflow.tracking")
 
 Prediction = tuple[str, bytes, bytes]
@@ -97,12 +97,9 @@ class StopScoring:
         Gathered here, not in the thread that scores: fences and weather belong to the loop's thread, which
         changes them, and the R-tree's library takes one caller at a time.
         """
-        from models.rows import Facts as StopFacts
-
-        known = StopFacts(self._facts.fences, self._facts.weather)
         stops: list[dict[str, Any]] = []
         for route in routes:
-            stops += known.of_route(route)
+            stops += self._facts.stops.of_route(route)
             await asyncio.sleep(0)  # others have a turn
         return stops
 

@@ -130,7 +130,6 @@ class TableSink:
 
     def _rows(self, records: list[KafkaRecord]) -> list[dict[str, Any]]:
         """A row for the highest revision of each visit."""
-        from models.rows import Facts as StopFacts
         from models.rows import training_row
 
         newest: dict[str, dict[str, Any]] = {}
@@ -140,8 +139,7 @@ class TableSink:
                 known = newest.get(visit["visit_id"])
                 if known is None or visit["revision"] > known["revision"]:
                     newest[visit["visit_id"]] = visit
-        facts = StopFacts(self._facts.fences, self._facts.weather)
-        routes = self._facts.routes
+        facts, routes = self._facts.stops, self._facts.routes
         return [training_row(v, facts.of_visit(v, routes.get(v["route_id"]))) for v in newest.values()]
 
     async def _patiently(self, function: Any, *arguments: Any) -> Any:

@@ -240,6 +240,26 @@ def test_a_stop_without_facts_has_gaps_and_a_day_all_the_same() -> None:
     assert (one["weekday"], one["stairs"], one["elevator"]) == (1.0, 0.0, 1.0)
 
 
+places = st.tuples(st.floats(47.0, 47.02), st.floats(7.99, 8.01), st.sampled_from([40.0, 300.0]))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.none() | places, st.integers(0, 60)), max_size=12))
+@settings(max_examples=60)
+def test_densities_remembered_follow_the_fences(changes: list[Any]) -> None:
+    fences = FenceSet([Fence(n, n, 47.01 + k / 500, 8.0, radius_m=40.0) for k, n in enumerate("abcdefgh")])
+    facts = Facts(fences)
+    for name, place, times in changes:
+        if place is None:
+            fences.remove(name)
+        for more in range(times if place is not None else 0):
+            lat, lon, radius_m = place
+            fences.put(Fence(name, name, lat, lon, radius_m=radius_m + more))
+        for day in (0, 40):
+            stops = tuple(Stop(n, n, 1) for n in "abcdefgh")
+            route = Route("r", "d", START_MS + day * DAY_MS, stops)
+            assert facts.of_routes([route]) == Facts(fences).of_routes([route])
+
+
 def test_a_value_never_seen_in_training_is_unknown_not_another_one() -> None:
     visits = small_town().frame()
     spec = FeatureSpec().learned(visits)

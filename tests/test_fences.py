@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from geofence.errors import InvalidFence
-from geofence.fences import Fence, FenceSet, box_around
+from geofence.fences import Fence, FenceSet, box_around, widened
 from geofence.geometry import LocalPlane, distance_m
 
 
@@ -205,6 +205,23 @@ class Scan:
         return sorted(((f, d) for f, d in found if d <= within_m), key=lambda p: (p[1], p[0].fence_id))
 
 
+def meet(one, other):
+    """Whether two boxes have a place in common, however their longitudes are counted."""
+    turns = [360 * k for k in (-2, -1, 0, 1, 2)]
+    return (one[1] <= other[3] and other[1] <= one[3]) and any(
+        one[0] + turn <= other[2] and other[0] <= one[2] + turn for turn in turns
+    )
+
+
+@given(latitudes, longitudes, st.floats(1, 900), st.floats(1, 900), st.floats(0, 360))
+def test_a_widened_box_holds_what_lies_so_far_beside_the_box(lat, lon, half_m, by_m, bearing):
+    inner = box_around(lat, lon, half_m)
+    plane = LocalPlane(inner[3], inner[2])
+    to = by_m * np.sin(np.radians(bearing)), by_m * np.cos(np.radians(bearing))
+    beside = plane.to_degrees(*(0.999 * to[0], 0.999 * to[1]))
+    assert meet(widened(inner, by_m), (beside[1], beside[0], beside[1], beside[0]))
+
+
 class LiveFences(RuleBasedStateMachine):
     """Random puts and removes on the set and on the oracle; they must always answer alike."""
 
@@ -238,6 +255,13 @@ class LiveFences(RuleBasedStateMachine):
         cell = self.fences.about([(lat, lon)], 300, ts_ms)
         if cell is not None:
             assert list(cell.fences) == [self.fences.at(number) for number, _ in cell.owners.tolist()]
+
+    @rule(lat=near_lats, lon=near_lons, within_m=st.floats(1, 300), ts_ms=st.integers(-5, 40))
+    def count(self, lat, lon, within_m, ts_ms):
+        box = box_around(lat, lon, within_m)
+        there = [f for f in self.scan.holding(ts_ms) if meet(f.box(), box)]
+        assert self.fences.count_in(box, ts_ms) == len(there)
+        assert self.fences.ids_in(box) == {f.fence_id for f in self.scan.fences if meet(f.box(), box)}
 
     @rule(customer_id=customers, ts_ms=st.integers(-5, 40))
     def ask_a_customer(self, customer_id, ts_ms):

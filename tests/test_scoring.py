@@ -113,14 +113,15 @@ class FencesOfOneThread(FenceSet):
         self.asked_by.add(threading.get_ident())
         return super().of_customer(customer_id, ts_ms)
 
-    def in_box(self, box: tuple[float, float, float, float], ts_ms: int) -> list[Fence]:
+    def count_in(self, box: tuple[float, float, float, float], ts_ms: int) -> int:
         self.asked_by.add(threading.get_ident())
-        return super().in_box(box, ts_ms)
+        return super().count_in(box, ts_ms)
 
 
 def test_the_worker_looks_for_fences_in_one_thread_alone_though_models_predict_in_another() -> None:
     facts = streamed.Facts("127.0.0.1:1", Topics())
-    facts.fences = fences = FencesOfOneThread([Fence("f", KNOWN, 47.0, 8.0, radius_m=40)])
+    fences = FencesOfOneThread([Fence("f", KNOWN, 47.0, 8.0, radius_m=40)])
+    facts.know(fences)
     scoring = StopScoring(Settings("127.0.0.1:1"), facts, Instruments())
     routes = [Route(f"r{n}", "d", NOON, (Stop(f"s{n}", KNOWN, 1),)) for n in range(3)]
     found = asyncio.run(scoring.of_routes(routes))

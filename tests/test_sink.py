@@ -7,7 +7,7 @@ from typing import Any
 
 from geofence.fences import FenceSet
 from models import dataset
-from models.weather import WeatherBook
+from models.rows import Facts
 from streams.metrics import Instruments
 from streams.sink import TableSink
 
@@ -15,7 +15,7 @@ from streams.sink import TableSink
 class NoFacts:
     """Facts of a deployment that has neither fences nor routes."""
 
-    fences, weather, routes = FenceSet(), WeatherBook(), {}
+    stops, routes = Facts(FenceSet()), {}
 
     async def present(self, *topics: str) -> bool:
         return True
