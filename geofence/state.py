@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-import cramjam
 import msgspec
 import numpy as np
 
+from geofence import zstd
 from geofence.clock import AGREEING, Clock
 from geofence.day import Day
 from geofence.decoding import COLUMNS
@@ -222,13 +222,12 @@ def _unpack(value: bytes) -> _Chunk:
 def _squeeze(rows: Rows) -> bytes:
     """Rows compressed: bytes of like weight side by side, since they hardly change from ping to ping."""
     planes = np.ascontiguousarray(rows.T).view(np.uint8).reshape(COLUMNS, -1, 8)
-    return bytes(cramjam.zstd.compress(np.ascontiguousarray(planes.transpose(0, 2, 1)).tobytes(), level=1))
+    return zstd.compress(np.ascontiguousarray(planes.transpose(0, 2, 1)).tobytes())
 
 
 def _spread(squeezed: bytes) -> Rows:
     """The rows again, also of chunks that were written with zlib."""
-    zstd = squeezed.startswith(ZSTD)
-    raw = bytes(cramjam.zstd.decompress(squeezed)) if zstd else zlib.decompress(squeezed)
+    raw = zstd.decompress(squeezed) if squeezed.startswith(ZSTD) else zlib.decompress(squeezed)
     planes = np.frombuffer(raw, np.uint8).reshape(COLUMNS, 8, -1)
     columns = np.ascontiguousarray(planes.transpose(0, 2, 1)).reshape(COLUMNS, -1).view(np.float64)
     return np.ascontiguousarray(columns.T)

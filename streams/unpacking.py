@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
+from streams.compression import unpack_zstd
 from streams.packed import COLUMNS, OFFSET, TIMESTAMP, KafkaRecord, PackedRecords
 from streams.varints import read_records
 
@@ -19,7 +20,7 @@ FORMAT: Final = 2
 COUNT_AT: Final = 57  # ... and that of its records, as four bytes
 RECORDS_AT: Final = 61
 LOG_APPEND_TIME: Final = 1
-UNPACK: Final = (bytes, gzip_decode, snappy_decode, lz4_decode, zstd_decode)
+UNPACK: Final = (bytes, gzip_decode, snappy_decode, lz4_decode, unpack_zstd)
 """By the number of the compression."""
 
 LENGTH_AT: Final = 8

@@ -11,6 +11,7 @@ import faust
 
 from streams import scoring
 from streams.app import Worker
+from streams.compression import keep_contexts
 from streams.memory import collect_rarely
 from streams.metrics import WebServer
 from streams.settings import Settings
@@ -56,6 +57,7 @@ def run_worker(settings: Settings, supervised: bool = False) -> None:
     A `supervised` worker also ends when the process that started it is gone.
     """
     use_uvloop()
+    keep_contexts()
     asyncio.run(_run(settings, supervised))
 
 

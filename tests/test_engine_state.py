@@ -2,12 +2,12 @@
 
 import zlib
 
-import cramjam
 import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence import zstd
 from geofence.fences import FenceSet
 from geofence.saved import CHUNK_ROWS
 from tests.playing import HOUR_MS, Store, cut
@@ -90,7 +90,7 @@ def test_chunks_written_with_zlib_come_back():
     chunks = store.drivers["d"][1]
     for number in [n for n in chunks if n < 100]:
         chunk = msgspec.msgpack.decode(chunks[number])
-        chunk[2] = zlib.compress(cramjam.zstd.decompress(chunk[2]), 1)
+        chunk[2] = zlib.compress(zstd.decompress(chunk[2]), 1)
         chunks[number] = msgspec.msgpack.encode(chunk)
     assert matrices(store.revive(FenceSet(FENCES))) == matrices(engine)
 
