@@ -162,14 +162,13 @@ def _save_rows(day: Day, found: StateDelta) -> None:
 
 def _load_rows(day: Day, epoch: int, chunks: Mapping[int, bytes]) -> None:
     base = day.serial * DAY_NUMBERS
-    k = 0
-    while base + k in chunks:
-        day.track.extend(_spread(_unpack(chunks[base + k]).rows))
-        k += 1
-    day.saved.full, day.saved.epoch = k, epoch
+    parts: list[bytes] = []
+    while (chunk := chunks.get(base + len(parts))) is not None:
+        parts.append(_spread(_unpack(chunk).rows))
+    day.saved.full, day.saved.epoch = len(parts), epoch
     first, end = base + TAILS, base + DEVICE
     tails = [(n - first, _unpack(v)) for n, v in chunks.items() if first <= n < end]
-    parts, rows = [], len(day.track)
+    rows = sum(map(len, parts)) // ROW_BYTES
     for first_row, _, number, tail in sorted([(t.first_row, -len(t.rows), n, t) for n, t in tails]):
         if tail.epoch == epoch and first_row == rows:
             parts.append(tail.rows)
@@ -225,9 +224,9 @@ def _squeeze(rows: Rows) -> bytes:
     return zstd.compress(np.ascontiguousarray(planes.transpose(0, 2, 1)).tobytes())
 
 
-def _spread(squeezed: bytes) -> Rows:
+def _spread(squeezed: bytes) -> bytes:
     """The rows again, also of chunks that were written with zlib."""
     raw = zstd.decompress(squeezed) if squeezed.startswith(ZSTD) else zlib.decompress(squeezed)
     planes = np.frombuffer(raw, np.uint8).reshape(COLUMNS, 8, -1)
     columns = np.ascontiguousarray(planes.transpose(0, 2, 1)).reshape(COLUMNS, -1).view(np.float64)
-    return np.ascontiguousarray(columns.T)
+    return columns.T.tobytes()
