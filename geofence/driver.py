@@ -64,18 +64,17 @@ class Driver:
         self._kept_ms = round(1000 * rules.day_kept_s)
         self._due_ms = NEVER_MS  # no step of work before that time is left
 
-    def put_route(self, route: Route) -> None:
-        """Add or replace a route; days that it covers are worked through again."""
-        old = self.routes.get(route.route_id)
-        if old == route:
-            return
+    def put_route(self, route: Route) -> bool:
+        """Add or replace a route; whether that changes the plan of days, which begin anew then."""
+        if self.routes.get(route.route_id) == route:
+            return False
+        plans = [self._plan_of(day) for day in self.days]
         self.routes[route.route_id] = route
         self.new_routes.add(route.route_id)
-        for day in self.days:
-            span = day.first_ms, day.first_ms + PLAN_SPAN_MS
-            if covers(route, *span) or (old is not None and covers(old, *span)):
-                day.begin_anew()
-        self._due_ms = NEVER_MS
+        changed = [d for d, p in zip(self.days, plans, strict=True) if not self._plan_of(d).tells_the_same(p)]
+        for day in changed:
+            day.begin_anew()
+        return bool(changed)
 
     def redo(self, fences: Sequence[Fence] | None) -> bool:
         """Have the days that these fences concern (None: all) worked through again; whether there are any."""
@@ -253,11 +252,14 @@ class Driver:
 
     def _begun(self, day: Day, names: Names) -> Shift:
         """The state in which the work on a day begins."""
-        routes = [self.routes[k] for k in sorted(self.routes)]
-        plan = Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
+        plan = self._plan_of(day)
         return Shift(
             self.driver_id, day.track, day.device, plan, self._fences, self._rules, names, self._events
         )
+
+    def _plan_of(self, day: Day) -> Plan:
+        routes = [self.routes[k] for k in sorted(self.routes)]
+        return Plan(routes, day.first_ms, day.first_ms + PLAN_SPAN_MS)
 
     def _keep_for_later(self, day: Day, worked_ms: int, settled: frozenset[str]) -> frozenset[str]:
         """Work on to shortly before what came late, and keep that state, since more of the kind may come.

@@ -65,11 +65,14 @@ class Engine:
         return self._fences_changed(fence_id, None)
 
     def put_route(self, route: Route) -> list[Output]:
-        """Add a route, or replace the one with its id; returns what changes by it."""
+        """Add a route, or replace the one with its id; returns what changes by it.
+
+        Nothing does where only planned times or regions are others, as planners publish them through the day.
+        """
         driver = self._driver(route.driver_id)
-        driver.put_route(route)
+        changed = driver.put_route(route)
         self._dirty.add(route.driver_id)
-        return driver.work() if driver.days else []
+        return driver.work() if changed else []
 
     def feed(self, pings: PingBatch) -> list[Output]:
         """Take pings in, in any order; returns what has settled."""

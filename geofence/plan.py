@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from geofence.routes import Route, Stop
+from geofence.routes import Order, Route, Stop
 
 EARLY_MS = 4 * 3_600_000  # a driver may begin so long before the plan
 LATE_MS = 14 * 3_600_000  # ... and a plan without an end holds so long
@@ -33,6 +33,14 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.stops)
+
+    def tells_the_same(self, other: "Plan") -> bool:
+        """Whether it makes no difference to whom standstills served: times planned and regions do not."""
+        return list(map(_essence, self.stops)) == list(map(_essence, other.stops))
+
+
+def _essence(planned: PlannedStop) -> tuple[str, str, str, Order | None]:
+    return planned.route_id, planned.stop.stop_id, planned.stop.customer_id, planned.stop.order
 
 
 def covers(route: Route, from_ms: int, to_ms: int) -> bool:

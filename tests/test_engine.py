@@ -1,5 +1,7 @@
 """Final records follow from the set of pings, device events, routes and fences; not from how they came."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from geofence.engine import Engine
 from geofence.events import DeviceFenceEvent, FenceEventType, PingBatch, ServiceTime
 from geofence.fences import FenceSet
+from geofence.routes import Order, Route
 from geofence.rules import Rules
 from simulation.profiles import PROFILES
 from tests.playing import HOUR_MS, Recording, Store, counted, cut, essence, in_order, play, town
@@ -354,6 +357,53 @@ def test_a_route_put_late_gives_what_it_would_have_given_early(recording, at):
     before, after = cut(recording.pings, [at])[:2]
     outputs = [*engine.feed(before), *engine.put_route(route), *engine.feed(after), *engine.settle()]
     assert essence(final(outputs)) == essence(early.records)
+
+
+def republished(route: Route, what: str) -> Route:
+    """The route as a planner may publish it again through the day."""
+    first, *others = route.stops
+    changes = {
+        "times": [replace(s, planned_arrival_ms=START_MS + n) for n, s in enumerate(route.stops)],
+        "numbers": [replace(s, sequence=10 * s.sequence) for s in route.stops],
+        "orders": [replace(first, order=Order(items=40)), *others],
+        "fewer": others,
+        "turned": [replace(s, sequence=-s.sequence) for s in route.stops],
+        "renamed": [replace(first, stop_id="other"), *others],
+    }
+    return replace(route, stops=tuple(changes.get(what, route.stops)), region=what)
+
+
+@given(
+    drawn(steps_at_most=10),
+    st.integers(0, 400),
+    st.sampled_from(["times", "numbers", "orders", "fewer", "turned", "renamed", "region"]),
+)
+@settings(quickly, max_examples=40)
+def test_a_route_published_again_gives_what_it_would_have_given_early(recording, at, what):
+    route = plan("c1000", "c900", "c2500")
+    new = republished(route, what)
+    early = play(Recording(recording.pings, recording.fences, (new,)), [recording.pings])
+    engine = engine_of(recording.fences, [route])
+    before, after = cut(recording.pings, [at])[:2]
+    outputs = [*engine.feed(before), *engine.put_route(new), *engine.feed(after), *engine.settle()]
+    assert essence(final(outputs)) == essence(early.records)
+
+
+def test_a_route_published_again_with_other_times_reworks_nothing():
+    route = plan("c900", "c2500")
+    engine, store = engine_of(APART, [route]), Store()
+    engine.feed(batch(shift_of(Drawn()).pings))
+    shifts = [day.shift for day in engine._drivers["d"].days]
+    for what in ("times", "numbers", "region"):
+        assert engine.put_route(republished(route, what)) == []
+    assert [day.shift for day in engine._drivers["d"].days] == shifts != [None]
+    store.apply(engine.take_dirty())
+    revived = store.revive(FenceSet(APART))
+    assert revived._drivers["d"].routes == {"r": republished(route, "region")}
+    assert revived.put_route(route) == []
+    assert [day.shift for day in revived._drivers["d"].days] == [None]
+    engine.put_route(republished(route, "turned"))
+    assert [day.shift for day in engine._drivers["d"].days] != shifts
 
 
 def test_a_route_replaced_names_visits_by_its_new_stops():
