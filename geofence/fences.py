@@ -179,7 +179,7 @@ class FenceSet:
         self._changed: deque[Fence] = deque(maxlen=CHANGES_KEPT)
         self.cells = Cells(self._versions_in_box, self._lasts)
         for fence in fences:
-            if not self._holds(fence):
+            if not self.holds(fence):
                 self._register(fence)
         self._tree = self._build()
 
@@ -192,13 +192,20 @@ class FenceSet:
     def __contains__(self, fence_id: str) -> bool:
         return fence_id in self._numbers
 
+    def holds(self, fence: Fence) -> bool:
+        """Whether putting the fence would change nothing."""
+        if fence.fence_id not in self._numbers:
+            return False
+        versions = self.versions(fence.fence_id)
+        return fence in versions and (len(versions) == 1 or fence.valid_from_ms is not None)
+
     def put(self, fence: Fence) -> None:
         """Add a fence or a version of it.
 
         A version without `valid_from` replaces all others; one with it stands beside the earlier ones and
         holds from then on; the same `valid_from` replaces that version.
         """
-        if self._holds(fence):
+        if self.holds(fence):
             return
         number = self._register(fence)
         for box in _split(fence.box()):
@@ -298,13 +305,6 @@ class FenceSet:
         """Whether the fence holds at any time, being the only version without end."""
         sole = len(self._numbers[fence.fence_id]) == 1
         return sole and fence.valid_from_ms is None and fence.valid_to_ms is None
-
-    def _holds(self, fence: Fence) -> bool:
-        """Whether putting the fence would change nothing."""
-        if fence.fence_id not in self._numbers:
-            return False
-        versions = self.versions(fence.fence_id)
-        return fence in versions and (len(versions) == 1 or fence.valid_from_ms is not None)
 
     def _register(self, fence: Fence) -> int:
         for number in self._numbers.get(fence.fence_id, ()):

@@ -171,15 +171,23 @@ class DetectionWork:
         self._asked_s = asked_s
 
     def _take_fence(self, change: FenceChange) -> None:
-        """Let each engine see the fence change from what it was: they share one set of fences."""
+        """Let each engine see the fence change from what it was: they share one set of fences.
+
+        Most of what is published again is as it was: of that they only note that it was read.
+        """
         fences = self._facts.fences
         before = fences.versions(change.fence_id)
+        same = not before if change.fence is None else fences.holds(change.fence)
         for held in self._holding.held.values():
-            if held.work is not None:
-                fences.remove(change.fence_id)
-                for version in before:
-                    fences.put(version)
-                held.work.take_fence(change)
+            if held.work is None:
+                continue
+            if same:
+                held.work.fences_read(change.partition, change.offset + 1)
+                continue
+            fences.remove(change.fence_id)
+            for version in before:
+                fences.put(version)
+            held.work.take_fence(change)
 
     def _report(self, held: Held) -> PartitionReport:
         work = held.work
