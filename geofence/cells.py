@@ -23,6 +23,10 @@ CELL_DEG: Final = 0.01
 COLUMNS: Final = round(360 / CELL_DEG)
 MARGIN: Final = 0.3  # of a cell: fences so near are those of the cell too; a quarter is needed
 MOST_CELLS: Final = 50_000
+BLOCK_DEG: Final = 0.02
+BLOCK_COLUMNS: Final = round(360 / BLOCK_DEG)
+MOST_BLOCKS: Final = 100
+NEAR_M: Final = 1_000.0
 NO_EDGES: Final = np.empty((0, 4))
 DEGREES: Final = degrees(1.0)
 MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
@@ -95,6 +99,21 @@ class Cells:
         box = west, max(south, -90.0), west + side, min(south + side, 90.0)
         fences = self._find(box)
         return cell_of(fences, all(map(self._lasts, fences.values()))) if fences else None
+
+
+def block_of(lat: float, lon: float) -> int:
+    """The block of a coarse grid that a place is in."""
+    return floor((lat + 90.0) / BLOCK_DEG) * BLOCK_COLUMNS + floor((lon + 180.0) % 360.0 / BLOCK_DEG)
+
+
+def blocks_of(box: "Box") -> frozenset[int] | None:
+    """The blocks that a box meets; None for more than a few."""
+    west, south, east, north = box
+    rows = range(floor((south + 90.0) / BLOCK_DEG), floor((north + 90.0) / BLOCK_DEG) + 1)
+    columns = range(floor((west + 180.0) / BLOCK_DEG), floor((east + 180.0) / BLOCK_DEG) + 1)
+    if len(rows) * len(columns) > MOST_BLOCKS:
+        return None
+    return frozenset(r * BLOCK_COLUMNS + c % BLOCK_COLUMNS for r in rows for c in columns)
 
 
 def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:

@@ -76,12 +76,15 @@ class Driver:
             day.begin_anew()
         return bool(changed)
 
-    def redo(self, fences: Sequence[Fence] | None) -> bool:
-        """Have the days that these fences concern (None: all) worked through again; whether there are any."""
+    def redo(self, near: Sequence[tuple[Fence, frozenset[int] | None]] | None) -> bool:
+        """Have the days that these fences concern (None: all) worked through again; whether there are any.
+
+        Each comes with the blocks near it, see `fences.blocks_near`.
+        """
         found = [
             d
             for d in self.days
-            if d.shift is not None and (fences is None or any(d.shift.concerns(f) for f in fences))
+            if d.shift is not None and (near is None or any(d.shift.concerns(*n) for n in near))
         ]
         for day in found:
             day.begin_anew()

@@ -10,7 +10,7 @@ from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.driver import Driver, Taken
 from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch, ServiceTime
-from geofence.fences import Fence, FenceSet
+from geofence.fences import Fence, FenceSet, blocks_near
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
@@ -165,9 +165,10 @@ class Engine:
         """Work through again what the fences that came or went concern; others may have changed them."""
         changed = self.fences.changed_since(self._fences_seen)
         self._fences_seen = self.fences.version
+        near = None if changed is None else [(f, blocks_near(f)) for f in changed]
         outputs: list[Output] = []
         for driver_id, driver in self._drivers.items():
-            redo = driver.redo(changed)
+            redo = driver.redo(near)
             if redo or (driver_id in self._idle and driver.names(fence_id, fence)):
                 outputs += driver.work()
                 self._dirty.add(driver_id)

@@ -13,7 +13,7 @@ import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
-from geofence.cells import Cell, Cells, cell_of, within_reach
+from geofence.cells import NEAR_M, Cell, Cells, blocks_of, cell_of, within_reach
 from geofence.edged import all_signed_m, signed_m
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
@@ -136,6 +136,11 @@ def widened(box: Box, by_m: float) -> Box:
     corners = [box_around(lat, lon, by_m) for lat in (south, north) for lon in (west, east)]
     wests, souths, easts, norths = zip(*corners, strict=True)
     return min(wests), min(souths), max(easts), max(norths)
+
+
+def blocks_near(fence: Fence) -> frozenset[int] | None:
+    """The blocks of all places within `NEAR_M` of the fence, see `cells.block_of`; None for too many."""
+    return blocks_of(widened(fence.box(), 1.1 * NEAR_M))
 
 
 def wide_m(within_m: float) -> float:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from geofence.cells import NEAR_M, block_of
 from geofence.errors import InvalidFence
-from geofence.fences import Fence, FenceSet, box_around, widened
+from geofence.fences import Fence, FenceSet, blocks_near, box_around, widened
 from geofence.geometry import LocalPlane, distance_m
 
 
@@ -220,6 +221,31 @@ def test_a_widened_box_holds_what_lies_so_far_beside_the_box(lat, lon, half_m, b
     to = by_m * np.sin(np.radians(bearing)), by_m * np.cos(np.radians(bearing))
     beside = plane.to_degrees(*(0.999 * to[0], 0.999 * to[1]))
     assert meet(widened(inner, by_m), (beside[1], beside[0], beside[1], beside[0]))
+
+
+@given(
+    st.sampled_from([circle, square]),
+    latitudes,
+    longitudes,
+    st.floats(1, 100),
+    st.floats(0, 360),
+    st.floats(0, 1),
+)
+def test_places_near_a_fence_are_in_its_blocks(make, lat, lon, off_m, bearing, share):
+    fence = make(lat=lat, lon=lon)
+    away_m = off_m + share * NEAR_M
+    to = away_m * np.sin(np.radians(bearing)), away_m * np.cos(np.radians(bearing))
+    place = LocalPlane(lat, lon).to_degrees(*to)
+    blocks = blocks_near(fence)
+    if -90 < place[0] < 90 and fence.distance_m(*place) <= NEAR_M:
+        assert blocks is None or block_of(*place) in blocks
+
+
+def test_far_fences_share_no_block_and_wide_ones_are_not_counted():
+    near, far = circle(lat=47.0, lon=179.9999), circle(lat=47.2, lon=-179.9999)
+    assert block_of(47.0, -179.999) in blocks_near(near)
+    assert blocks_near(near).isdisjoint(blocks_near(far))
+    assert blocks_near(circle(radius_m=40_000.0)) is None
 
 
 class LiveFences(RuleBasedStateMachine):
