@@ -63,7 +63,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.app = _faust_app(settings)
-        self.facts = Facts(settings.bootstrap, settings.topics)
+        self.facts = Facts(settings.bootstrap, settings.topics, settings.rules.day_kept_s)
         self.instruments = Instruments()
         intake = FaustIntake(self.app)
         self.scoring = StopScoring(settings, self.facts, self.instruments)
