@@ -23,13 +23,10 @@ CELL_DEG: Final = 0.01
 COLUMNS: Final = round(360 / CELL_DEG)
 MARGIN: Final = 0.3  # of a cell: fences so near are those of the cell too; a quarter is needed
 MOST_CELLS: Final = 50_000
-BLOCK_DEG: Final = 0.02
-BLOCK_COLUMNS: Final = round(360 / BLOCK_DEG)
-MOST_BLOCKS: Final = 100
-NEAR_M: Final = 1_000.0
+NEAR_M: Final = 1_000.0  # fences are seldom looked for further off than that
 NO_EDGES: Final = np.empty((0, 4))
 DEGREES: Final = degrees(1.0)
-MANY_CELLS: Final = 1_000  # a fence over more cells than this empties all
+MANY_CELLS: Final = 1_000  # of a fence over more than these, the cells are not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +72,18 @@ class Cells:
         margin_m = MARGIN * CELL_DEG * METRES_PER_DEGREE * cos(radians(min(abs(lat) + CELL_DEG, 90.0)))
         if within_m > margin_m:
             return False, None
-        column = min(floor((lon + 180.0) % 360.0 / CELL_DEG), COLUMNS - 1)
-        return True, self.at(floor((lat + 90.0) / CELL_DEG) * COLUMNS + column)
+        return True, self.at(key_of(lat, lon))
 
     def forget(self, box: "Box") -> None:
         """A fence with this box has come or gone."""
         if not self._made:
             return
-        west, south, east, north = box
-        rows = range(floor((south + 90) / CELL_DEG - MARGIN), floor((north + 90) / CELL_DEG + MARGIN) + 1)
-        columns = range(floor((west + 180) / CELL_DEG - MARGIN), floor((east + 180) / CELL_DEG + MARGIN) + 1)
-        if len(rows) * len(columns) > MANY_CELLS:
+        keys = keys_of(box, MARGIN)
+        if keys is None:
             self._made.clear()
             return
-        for row in rows:
-            for column in columns:
-                self._made.pop(row * COLUMNS + column % COLUMNS, None)
+        for key in keys:
+            self._made.pop(key, None)
 
     def _make(self, key: int) -> Cell | None:
         row, column = divmod(key, COLUMNS)
@@ -101,19 +94,20 @@ class Cells:
         return cell_of(fences, all(map(self._lasts, fences.values()))) if fences else None
 
 
-def block_of(lat: float, lon: float) -> int:
-    """The block of a coarse grid that a place is in."""
-    return floor((lat + 90.0) / BLOCK_DEG) * BLOCK_COLUMNS + floor((lon + 180.0) % 360.0 / BLOCK_DEG)
+def key_of(lat: float, lon: float) -> int:
+    """The number of the cell that a place is in."""
+    column = min(floor((lon + 180.0) % 360.0 / CELL_DEG), COLUMNS - 1)
+    return floor((lat + 90.0) / CELL_DEG) * COLUMNS + column
 
 
-def blocks_of(box: "Box") -> frozenset[int] | None:
-    """The blocks that a box meets; None for more than a few."""
+def keys_of(box: "Box", margin: float = 0.0) -> frozenset[int] | None:
+    """The numbers of the cells that a box meets, widened by a margin of a cell; None for too many."""
     west, south, east, north = box
-    rows = range(floor((south + 90.0) / BLOCK_DEG), floor((north + 90.0) / BLOCK_DEG) + 1)
-    columns = range(floor((west + 180.0) / BLOCK_DEG), floor((east + 180.0) / BLOCK_DEG) + 1)
-    if len(rows) * len(columns) > MOST_BLOCKS:
+    rows = range(floor((south + 90) / CELL_DEG - margin), floor((north + 90) / CELL_DEG + margin) + 1)
+    columns = range(floor((west + 180) / CELL_DEG - margin), floor((east + 180) / CELL_DEG + margin) + 1)
+    if len(rows) * len(columns) > MANY_CELLS:
         return None
-    return frozenset(r * BLOCK_COLUMNS + c % BLOCK_COLUMNS for r in rows for c in columns)
+    return frozenset(row * COLUMNS + column % COLUMNS for row in rows for column in columns)
 
 
 def cell_of(fences: "Mapping[int, Fence]", lasting: bool) -> Cell:

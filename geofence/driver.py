@@ -79,7 +79,7 @@ class Driver:
     def redo(self, near: Sequence[tuple[Fence, frozenset[int] | None]] | None) -> bool:
         """Have the days that these fences concern (None: all) worked through again; whether there are any.
 
-        Each comes with the blocks near it, see `fences.blocks_near`.
+        Each comes with the cells near it, see `fences.cells_near`.
         """
         found = [
             d

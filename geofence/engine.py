@@ -10,7 +10,7 @@ from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.driver import Driver, Taken
 from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch, ServiceTime
-from geofence.fences import Fence, FenceSet, blocks_near
+from geofence.fences import Fence, FenceSet, cells_near
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
@@ -165,7 +165,7 @@ class Engine:
         """Work through again what the fences that came or went concern; others may have changed them."""
         changed = self.fences.changed_since(self._fences_seen)
         self._fences_seen = self.fences.version
-        near = None if changed is None else [(f, blocks_near(f)) for f in changed]
+        near = None if changed is None else [(f, cells_near(f)) for f in changed]
         outputs: list[Output] = []
         for driver_id, driver in self._drivers.items():
             redo = driver.redo(near)

@@ -13,7 +13,7 @@ import shapely
 from rtree import index
 from shapely.geometry.base import BaseGeometry
 
-from geofence.cells import NEAR_M, Cell, Cells, blocks_of, cell_of, within_reach
+from geofence.cells import NEAR_M, Cell, Cells, cell_of, keys_of, within_reach
 from geofence.edged import all_signed_m, signed_m
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
@@ -138,9 +138,9 @@ def widened(box: Box, by_m: float) -> Box:
     return min(wests), min(souths), max(easts), max(norths)
 
 
-def blocks_near(fence: Fence) -> frozenset[int] | None:
-    """The blocks of all places within `NEAR_M` of the fence, see `cells.block_of`; None for too many."""
-    return blocks_of(widened(fence.box(), 1.1 * NEAR_M))
+def cells_near(fence: Fence) -> frozenset[int] | None:
+    """The cells of all places within `NEAR_M` of the fence, see `cells.key_of`; None for too many."""
+    return keys_of(widened(fence.box(), 1.1 * NEAR_M))
 
 
 def wide_m(within_m: float) -> float:

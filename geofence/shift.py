@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from geofence.assignment import Assigner
-from geofence.cells import NEAR_M, block_of
+from geofence.cells import NEAR_M, key_of
 from geofence.clock import FOREVER_MS, NEVER_MS
 from geofence.creeping import Creeping
 from geofence.crossing import crossings
@@ -71,7 +71,7 @@ class Shift:
         self._paired = Pair(-1, -1, "")  # the latest pair looked at
         self._stood = Pair(-1, -1, "")  # the latest that was taken for a stay
         self._looked = array("d")  # lat, lon, reach of places where fences were looked for: a new one matters
-        self._blocks: set[int] = set()  # those of these places
+        self._cells: set[int] = set()  # those of these places
         self._reach_m = 0.0  # the longest of these reaches
 
     def copy(self) -> "Shift":
@@ -82,7 +82,7 @@ class Shift:
         other._reporter = self._reporter.copy()
         other._passes = self._passes.copy()
         other._creeping = copy(self._creeping)
-        other._looked, other._blocks = array("d", self._looked), set(self._blocks)
+        other._looked, other._cells = array("d", self._looked), set(self._cells)
         return other
 
     @property
@@ -211,14 +211,14 @@ class Shift:
         decided = self._decoded.fix_ms(self._begin) if self._begin < len(d) else self._now_ms()
         return min(decided, self.until_ms - SEEN_MS) if self._device.events else decided
 
-    def concerns(self, fence: Fence, blocks: frozenset[int] | None) -> bool:
+    def concerns(self, fence: Fence, cells: frozenset[int] | None) -> bool:
         """Whether the fence, or its absence, may change what was found.
 
-        These blocks are near it, see `fences.blocks_near`.
+        These cells are near it, see `fences.cells_near`.
         """
         if any(e.fence_id == fence.fence_id for e in self._device.events):
             return True
-        if blocks is not None and self._reach_m <= NEAR_M and self._blocks.isdisjoint(blocks):
+        if cells is not None and self._reach_m <= NEAR_M and self._cells.isdisjoint(cells):
             return False
         west, south, east, north = fence.box()
         looked = np.frombuffer(self._looked).reshape(-1, 3)
@@ -334,7 +334,7 @@ class Shift:
         self._reach_m = max(self._reach_m, reach_m)
         for place in places:
             self._looked.extend((*place, reach_m))
-            self._blocks.add(block_of(*place))
+            self._cells.add(key_of(*place))
         near = nearby(standstill, places, reach_m, d.plane, self._fences)
         by_phone = False
         if self._device.events and not standstill.hidden:

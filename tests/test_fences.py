@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from geofence.cells import NEAR_M, block_of
+from geofence.cells import NEAR_M, key_of
 from geofence.errors import InvalidFence
-from geofence.fences import Fence, FenceSet, blocks_near, box_around, widened
+from geofence.fences import Fence, FenceSet, box_around, cells_near, widened
 from geofence.geometry import LocalPlane, distance_m
 
 
@@ -231,21 +231,21 @@ def test_a_widened_box_holds_what_lies_so_far_beside_the_box(lat, lon, half_m, b
     st.floats(0, 360),
     st.floats(0, 1),
 )
-def test_places_near_a_fence_are_in_its_blocks(make, lat, lon, off_m, bearing, share):
+def test_places_near_a_fence_are_in_its_cells(make, lat, lon, off_m, bearing, share):
     fence = make(lat=lat, lon=lon)
     away_m = off_m + share * NEAR_M
     to = away_m * np.sin(np.radians(bearing)), away_m * np.cos(np.radians(bearing))
     place = LocalPlane(lat, lon).to_degrees(*to)
-    blocks = blocks_near(fence)
+    cells = cells_near(fence)
     if -90 < place[0] < 90 and fence.distance_m(*place) <= NEAR_M:
-        assert blocks is None or block_of(*place) in blocks
+        assert cells is None or key_of(*place) in cells
 
 
-def test_far_fences_share_no_block_and_wide_ones_are_not_counted():
+def test_far_fences_share_no_cell_and_wide_ones_are_not_counted():
     near, far = circle(lat=47.0, lon=179.9999), circle(lat=47.2, lon=-179.9999)
-    assert block_of(47.0, -179.999) in blocks_near(near)
-    assert blocks_near(near).isdisjoint(blocks_near(far))
-    assert blocks_near(circle(radius_m=40_000.0)) is None
+    assert key_of(47.0, -179.999) in cells_near(near)
+    assert cells_near(near).isdisjoint(cells_near(far))
+    assert cells_near(circle(radius_m=40_000.0)) is None
 
 
 class LiveFences(RuleBasedStateMachine):
