@@ -19,15 +19,10 @@ class Clock:
     It follows from the set of pings alone and never goes back; with too few pings it has not begun.
     """
 
-    __slots__ = ("_newest", "ms")
+    __slots__ = ("_newest", "ms", "newest_ms")
 
     def __init__(self, newest: Iterable[int] = ()) -> None:
         self._set(sorted(set(newest)))
-
-    @property
-    def newest_ms(self) -> int:
-        """Time of the newest ping, 0 when there is none."""
-        return self._newest[-1] if self._newest else 0
 
     def copy(self) -> "Clock":
         """An independent clock that shows the same."""
@@ -47,9 +42,11 @@ class Clock:
 
     def go_on(self, later: Sequence[int]) -> None:
         """Note times of pings in ascending order, all of them later than any before."""
-        self._set(self._newest + list(later[-AGREEING:]))
+        self._set([*self._newest, *later[-AGREEING:]])
 
     def _set(self, times: list[int]) -> None:
         newest = self._newest = times[-AGREEING:]
-        self.ms: int = NEVER_MS if len(newest) < AGREEING else min(newest[-1], newest[0] + AHEAD_MS)
+        self.newest_ms: int = newest[-1] if newest else 0
+        """Time of the newest ping, 0 when there is none."""
+        self.ms: int = NEVER_MS if len(newest) < AGREEING else min(self.newest_ms, newest[0] + AHEAD_MS)
         """The time reached."""

@@ -59,7 +59,7 @@ class Day:
 
     def goes_on(self, first_ms: int, last_ms: int, gap_ms: int) -> bool:
         """Whether pings between two times come after all of this day, with nothing worked through again."""
-        if not len(self.track) or self.finished:
+        if not self.track.rows or self.finished:
             return False
         if self.shift is not None and first_ms <= self.shift.until_ms:
             return False

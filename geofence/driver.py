@@ -7,7 +7,7 @@ from typing import Final, TypeGuard
 
 import numpy as np
 
-from geofence.clock import AGREEING, AHEAD_MS, FOREVER_MS, NEVER_MS, Clock
+from geofence.clock import AHEAD_MS, FOREVER_MS, NEVER_MS, Clock
 from geofence.day import Day, home_of, regrouped
 from geofence.device import DeviceEvent
 from geofence.events import Output, ServiceTime, VisitStatus
@@ -20,7 +20,7 @@ from geofence.shift import Shift
 from geofence.snapshots import EVERY_MS, SLACK_MS, Snapshot
 from geofence.telling import Teller
 from geofence.ticks import Ticks
-from geofence.track import Rows
+from geofence.track import Packed, Rows
 
 PLAN_SPAN_MS: Final = 16 * 3_600_000  # routes that begin within so long of the day's first ping are its plan
 NOTHING: Final = np.empty((0, 5))
@@ -68,6 +68,7 @@ class Driver:
         """Add or replace a route; whether that changes the plan of days, which begin anew then."""
         if self.routes.get(route.route_id) == route:
             return False
+        self.touched = True
         plans = [self._plan_of(day) for day in self.days]
         self.routes[route.route_id] = route
         self.new_routes.add(route.route_id)
@@ -95,22 +96,21 @@ class Driver:
         told = any(t.fence_id == fence_id and not t.retracted for t in self.teller.told.values())
         return told or any(d.shift is None and fence is not None and d.meets(fence) for d in self.days)
 
-    def follow(self, rows: Rows) -> bool:
+    def follow(self, times: Sequence[int], rows: Packed) -> bool:
         """Take in pings that only add to the day under way, as almost all do; False, undone, if they do not.
 
-        Times ascend, with no silence between them that would end a day.
+        Their times (ms) ascend, with no silence between them that would end a day; the rows of a track come
+        one after the other.
         """
-        day = self.days[-1] if self.days else None
-        first_ms, last_ms = int(rows[0, 0]), int(rows[-1, 0])
-        if (
-            day is None
-            or first_ms <= self.clock.newest_ms
-            or not day.goes_on(first_ms, last_ms, self._gap_ms)
-        ):
+        first_ms, last_ms = times[0], times[-1]
+        if not self.days or first_ms <= self.clock.newest_ms:
+            return False
+        day = self.days[-1]
+        if not day.goes_on(first_ms, last_ms, self._gap_ms):
             return False
         if max(last_ms, self.device_ms - self._kept_ms) - self._kept_ms > first_ms:
             return False
-        self.clock.go_on([int(ms) for ms in rows[-AGREEING:, 0].tolist()] if len(rows) > 1 else (last_ms,))
+        self.clock.go_on(times)
         day.track.extend(rows)
         self._due_ms = NEVER_MS if day.shift is None else min(self._due_ms, self._ticks.of(first_ms))
         return True

@@ -1,20 +1,20 @@
 """Detection for many drivers: pings, fences, routes and device events in; records and events out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from geofence import state
-from geofence.decoding import COLUMNS
 from geofence.device import DeviceEvent
 from geofence.driver import Driver, Taken
 from geofence.events import DeviceFenceEvent, FenceEventType, Output, PingBatch, ServiceTime
 from geofence.fences import Fence, FenceSet, cells_near
+from geofence.portions import portions_of
 from geofence.routes import Route
 from geofence.rules import Rules
 from geofence.state import StateDelta
-from geofence.track import Rows
+from geofence.track import ROW_BYTES, packed
 
 __all__ = ["Counters", "Engine", "StateDelta", "detected"]
 
@@ -79,13 +79,16 @@ class Engine:
         outputs: list[Output] = []
         if not len(pings):
             return outputs
-        for driver_id, rows, steady in _by_driver(pings, 1000 * self.rules.shift_gap_s):
+        drivers, rows, bounds, steady = portions_of(pings, 1000 * self.rules.shift_gap_s)
+        times, parts = rows[:, 0].astype(np.int64).tolist(), packed(rows)
+        for n, driver_id in enumerate(drivers):
+            begin, end = bounds[n], bounds[n + 1]
             driver = self._driver(driver_id)
-            if steady and driver.follow(rows):
-                self.counters.used += len(rows)
+            if steady[n] and driver.follow(times[begin:end], parts[begin * ROW_BYTES : end * ROW_BYTES]):
+                self.counters.used += end - begin
                 self._dirty.add(driver_id)
             else:
-                taken = driver.take(rows)
+                taken = driver.take(rows[begin:end])
                 self.counters.add(taken)
                 if taken.used:
                     self._dirty.add(driver_id)
@@ -192,24 +195,3 @@ def detected(
     outputs += [o for batch in batches for o in engine.feed(batch)]
     outputs += engine.settle()
     return [o for o in outputs if isinstance(o, ServiceTime)]
-
-
-def _by_driver(pings: PingBatch, gap_ms: float) -> Iterator[tuple[str, Rows, bool]]:
-    """The pings of each driver as rows of a track, drivers in order of first appearance.
-
-    And whether their times ascend without a silence as long as that.
-    """
-    rows = np.empty((len(pings), COLUMNS))
-    rows[:, 0], rows[:, 1], rows[:, 2] = pings.ts_ms, pings.lat, pings.lon
-    rows[:, 3], rows[:, 4] = pings.accuracy_m, pings.speed_mps
-    order, begins = pings.by_driver()
-    rows, ends = rows[order], np.append(begins[1:], len(rows))
-    later = np.diff(rows[:, 0], prepend=0.0)
-    apart = (later <= 0) | (later >= gap_ms)
-    apart[begins] = False
-    steady = ~np.logical_or.reduceat(apart, begins)
-    turns = np.argsort(order[begins])
-    names = [pings.names[code] for code in pings.codes[order[begins[turns]]].tolist()]
-    bounds = zip(begins[turns].tolist(), ends[turns].tolist(), steady[turns].tolist(), strict=True)
-    for driver_id, (begin, end, goes_on) in zip(names, bounds, strict=True):
-        yield driver_id, rows[begin:end], goes_on

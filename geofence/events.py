@@ -55,16 +55,11 @@ class PingBatch:
         """The id of each ping's driver; a new list each time."""
         return list(map(self.names.__getitem__, self.codes.tolist()))
 
-    def by_driver(self) -> tuple[Places, Places]:
-        """The numbers of all rows, driver by driver, and where in them each driver begins."""
-        few = len(self.names) <= np.iinfo(np.uint16).max  # these are sorted by radix
-        order = np.argsort(self.codes.astype(np.uint16) if few else self.codes, kind="stable")
-        return order, np.flatnonzero(np.diff(self.codes[order], prepend=-1))
-
     def turns(self) -> list[str]:
         """The drivers that have pings, in the order in which they first appear."""
-        order, begins = self.by_driver()
-        return [self.names[code] for code in self.codes[np.sort(order[begins])].tolist()]
+        first = np.full(len(self.names), -1)
+        first[self.codes[::-1]] = np.arange(len(self))[::-1]  # of a code given again, the last one stays
+        return [self.names[code] for code in self.codes[np.sort(first[first >= 0])].tolist()]
 
     def select(self, rows: Mask | Places) -> "PingBatch":
         """The rows for which a mask is true, or that are numbered."""

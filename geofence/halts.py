@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import numpy as np
 
 from geofence.events import PingBatch
 from geofence.geometry import LocalPlane
+from geofence.portions import portions_of
 from geofence.rules import Rules
 from geofence.standstills import Standstill, to_standstill
 from geofence.track import Decoded, Rows, Track
@@ -39,10 +41,9 @@ def all_halts(batches: Iterable[PingBatch], rules: Rules | None = None) -> dict[
     """The standstills of every driver in these pings, in the order of time."""
     parts: dict[str, list[Rows]] = {}
     for batch in batches:
-        rows = np.column_stack([batch.ts_ms, batch.lat, batch.lon, batch.accuracy_m, batch.speed_mps])
-        order, begins = batch.by_driver()
-        for own in np.split(order, begins[1:]) if len(order) else ():
-            parts.setdefault(batch.names[batch.codes[own[0]]], []).append(rows[own])
+        drivers, rows, bounds, _ = portions_of(batch, inf)
+        for n, driver_id in enumerate(drivers):
+            parts.setdefault(driver_id, []).append(rows[bounds[n] : bounds[n + 1]])
     return {d: halts_of(d, np.concatenate(parts[d]), rules) for d in sorted(parts)}
 
 

@@ -23,7 +23,7 @@ from geofence.device import DeviceEvent
 from geofence.routes import Route
 from geofence.saved import CHUNK_ROWS, Tail
 from geofence.telling import Told
-from geofence.track import Rows
+from geofence.track import ROW_BYTES, Rows
 
 if TYPE_CHECKING:
     from geofence.driver import Driver
@@ -32,7 +32,6 @@ TAILS: Final = 1 << 20  # numbers of a day's tail chunks begin here
 DEVICE: Final = (1 << 21) - 1  # number of the chunk with a day's device events
 DAY_NUMBERS: Final = 1 << 21  # numbers that one day may use
 ROUTES: Final = 1 << 60  # numbers of chunks that hold routes begin here
-ROW_BYTES: Final = 8 * COLUMNS
 ZSTD: Final = b"\x28\xb5\x2f\xfd"  # with which its frames begin (RFC 8878)
 
 
@@ -70,6 +69,10 @@ class StateDelta:
 def delta(driver: "Driver") -> StateDelta:
     """What to persist since the last call."""
     found = StateDelta(None)
+    if not driver.touched:
+        for day in driver.days[-1:]:
+            _save_rows(day, found)
+        return found
     for day in driver.gone:
         _forget(day, found)
     driver.gone.clear()
@@ -78,8 +81,7 @@ def delta(driver: "Driver") -> StateDelta:
         _save_device(day, found)
     if driver.new_routes or len(driver.saved_routes) != len(driver.routes):
         _save_routes(driver, found)
-    if driver.touched:
-        _save_head(driver, found)
+    _save_head(driver, found)
     return found
 
 
@@ -149,7 +151,7 @@ def _save_rows(day: Day, found: StateDelta) -> None:
         found.chunks[base + k] = _pack(_Chunk(0, k * CHUNK_ROWS, _squeeze(rows)))
     if full > saved.full:
         saved.full = full
-        saved.tails.clear()
+        saved.drop_tails()
         saved.rows = full * CHUNK_ROWS
     if len(track) > saved.rows:
         tail = saved.next_tail()
@@ -173,8 +175,8 @@ def _load_rows(day: Day, epoch: int, chunks: Mapping[int, bytes]) -> None:
         if tail.epoch == epoch and first_row == rows:
             parts.append(tail.rows)
             rows += len(tail.rows) // ROW_BYTES
-            day.saved.tails.append(Tail(first_row, number, tail.level))
-    day.track.extend_packed(b"".join(parts))
+            day.saved.add_tail(Tail(first_row, number, tail.level))
+    day.track.extend(b"".join(parts))
     day.saved.rows = rows
     day.saved.most_tails = max([number + 1 for number, _ in tails], default=0)
 

@@ -18,9 +18,11 @@ from geofence.rules import Rules
 from geofence.standstills import find_runs
 
 Rows = npt.NDArray[np.float64]  # one a row of `COLUMNS` numbers
+Packed = bytes | memoryview  # rows one after the other, `ROW_BYTES` each
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
+ROW_BYTES: Final = 8 * COLUMNS
 ROOM: Final = 128  # rows decoded in one go, where the steps are shorter
 
 
@@ -63,19 +65,15 @@ class Track:
         times = rows[:, 0]
         if (not self.rows or times[0] > self.rows[-COLUMNS]) and bool(np.all(times[1:] > times[:-1])):
             begin = len(self)
-            self.extend(rows)
+            self.extend(packed(rows))
             return 0, begin
         return self._merge(rows)
 
-    def extend(self, rows: Rows) -> None:
-        """Add rows that are known to follow in order."""
-        self.extend_packed(np.ascontiguousarray(rows).tobytes())
-
-    def extend_packed(self, rows: bytes) -> None:
-        """Add such rows, one after the other."""
+    def extend(self, rows: Packed) -> None:
+        """Add rows, one after the other, that are known to follow in order."""
         self._write(len(self), rows)
 
-    def _write(self, at: int, rows: bytes) -> None:
+    def _write(self, at: int, rows: Packed) -> None:
         """Write rows from number `at` on, in place of all there."""
         try:
             del self.rows[at * COLUMNS :]
@@ -95,7 +93,7 @@ class Track:
         duplicates = len(tail) + len(rows) - len(both)
         if len(new) == 0:
             return duplicates, None
-        self._write(at, np.ascontiguousarray(both).tobytes())
+        self._write(at, packed(both))
         return duplicates, at + int(new[0])
 
     def row_after(self, ts_ms: float) -> int:
@@ -108,6 +106,11 @@ class Track:
             else:
                 high = mid
         return low
+
+
+def packed(rows: Rows) -> memoryview:
+    """The bytes of rows, one after the other."""
+    return np.ascontiguousarray(rows).data.cast("B")
 
 
 @kernel()

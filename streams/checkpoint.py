@@ -125,9 +125,10 @@ class Producer:
             batches = _Batches(producer)
             for record in records:
                 await batches.append(record)
-            if offsets:
+            await batches.send()
+            if offsets:  # takes two requests, one after the other, meanwhile
                 await producer.send_offsets_to_transaction(offsets, group)
-            await batches.flush()
+            await batches.delivered()
 
 
 class _Batches:
@@ -153,10 +154,13 @@ class _Batches:
         batch = self._filling[place] = self._producer.create_batch()
         batch.append(key=key, value=value, timestamp=None)  # the first one is taken whatever its size
 
-    async def flush(self) -> None:
-        """Return when the broker has everything."""
+    async def send(self) -> None:
+        """Have everything sent."""
         for place in list(self._filling):
             await self._send(place)
+
+    async def delivered(self) -> None:
+        """Return when the broker has all that was sent."""
         await asyncio.gather(*self._under_way)
 
     async def _partition(self, topic: str, key: bytes | None) -> int:

@@ -27,8 +27,12 @@ SCHEME: Final = "runs"
 RUNS_AHEAD: Final = 2
 """Runs of one partition that may wait for its agent before fetching pauses. This bounds memory."""
 
-FETCH_WAIT_MS: Final = 100
-"""How long a broker may hold a fetch without news; partitions drained meanwhile are asked for after that."""
+FETCH_WAIT_MS: Final = 40
+"""So long a broker gathers what comes before it answers a fetch, since many small runs cost more than few larger
+ones. Partitions drained meanwhile are asked for after that."""
+
+FETCH_ENOUGH: Final = 256 * 2**10
+"""When there are so many bytes it answers at once."""
 
 POLL_AGAIN_S: Final = 0.05
 
@@ -116,9 +120,10 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Faust ties both to settings of its own that do not fit; they are read when the consumer starts.
+        # Faust ties these to settings of its own that do not fit; they are read when the consumer starts.
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_min_bytes = FETCH_ENOUGH
         return consumer
 
     async def on_start(self) -> None:

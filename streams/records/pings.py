@@ -55,8 +55,6 @@ AT_ONCE: Final = 1000
 WORTH_SCANNING: Final = 30_000
 """So many messages at once are worth loading the scanner, which is compiled on its first use ever."""
 
-LOADED_WORTH_SCANNING: Final = 50
-
 _decode: Final = msgspec.json.Decoder(PingRecord | list[PingRecord]).decode
 _decode_one: Final = msgspec.json.Decoder(PingRecord).decode
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -101,13 +99,12 @@ def load_scanner() -> None:
     """Have compiled decoding ready, also for runs of messages that alone are not worth it."""
     import streams.records.scanning  # noqa: F401
 
-    message = b'{"driver_id": "d", "ts": 1e9, "lat": 0, "lon": 0}'
-    decode_pings([message] * LOADED_WORTH_SCANNING)
+    decode_pings([b'{"driver_id": "d", "ts": 1e9, "lat": 0, "lon": 0}'])
 
 
 def _is_worth_scanning(messages: int) -> bool:
     loaded = "streams.records.scanning" in sys.modules
-    return messages >= (LOADED_WORTH_SCANNING if loaded else WORTH_SCANNING)
+    return messages >= (1 if loaded else WORTH_SCANNING)
 
 
 def _scanned(
@@ -124,6 +121,8 @@ def _scanned(
     if len(rest) == 0:
         batch = PingBatch(drivers, codes, ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3]))
         return DecodedPings(batch, np.arange(len(batch)), [])
+    if len(rest) == len(plain):
+        return _decode_all([value_at(i) for i in range(len(plain))])
     batch = PingBatch(
         names=drivers,
         codes=codes[plain],
