@@ -17,6 +17,7 @@ from geofence.cells import NEAR_M, Cell, Cells, cell_of, keys_of, within_reach
 from geofence.edged import all_signed_m, signed_m
 from geofence.errors import InvalidFence
 from geofence.geometry import EARTH_RADIUS_M, METRES_PER_DEGREE, distance_m, wrap_degrees
+from geofence.ids import flaw_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,10 +55,9 @@ class Fence:
     _local: Floats | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.fence_id:
-            raise InvalidFence("is empty", "fence_id")
-        if not self.customer_id:
-            raise InvalidFence("is empty", "customer_id")
+        for name, identifier in (("fence_id", self.fence_id), ("customer_id", self.customer_id)):
+            if flaw := flaw_of(identifier):
+                raise InvalidFence(flaw, name)
         if (self.radius_m is None) == (self.shape is None):
             raise InvalidFence("needs a radius_m or a shape, not both", "geometry")
         if self.radius_m is not None and not 0 < self.radius_m <= 50_000:

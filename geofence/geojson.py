@@ -1,7 +1,7 @@
 """GeoJSON Features (RFC 7946), decoded to dicts, made into fences and back."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from sys import float_info
 from typing import Any, Final
 
 import numpy as np
@@ -185,12 +185,12 @@ def _optional_number(properties: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if not _is_number(value):
-        raise InvalidFence(f"{value!r} is not a number", name)
+        raise InvalidFence(f"{repr(value)[:60]} is not a number", name)
     return float(value)
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (float, int) and isfinite(value)
+    return type(value) in (float, int) and abs(value) <= float_info.max  # JSON has larger whole numbers
 
 
 def _time(properties: Mapping[str, Any], name: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from geofence.routes import Order, Route, Stop
 
@@ -43,7 +44,17 @@ def _essence(planned: PlannedStop) -> tuple[str, str, str, Order | None]:
     return planned.route_id, planned.stop.stop_id, planned.stop.customer_id, planned.stop.order
 
 
-def covers(route: Route, from_ms: int, to_ms: int) -> bool:
+class Spanning(Protocol):
+    """What says when a route begins and ends (None: open)."""
+
+    @property
+    def starts_ms(self) -> int: ...  # noqa: D102
+
+    @property
+    def ends_ms(self) -> int | None: ...  # noqa: D102
+
+
+def covers(route: Spanning, from_ms: int, to_ms: int) -> bool:
     """Whether the route's day meets that span."""
     end = route.ends_ms if route.ends_ms is not None else route.starts_ms + LATE_MS
     return route.starts_ms - EARLY_MS <= to_ms and end + EARLY_MS >= from_ms

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from geofence.errors import InvalidRoute
+from geofence.ids import flaw_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Route:
 
     def __post_init__(self) -> None:
         for name in ("route_id", "driver_id"):
-            if not getattr(self, name):
-                raise InvalidRoute("is empty", name)
+            if flaw := flaw_of(getattr(self, name)):
+                raise InvalidRoute(flaw, name)
         if self.ends_ms is not None and self.ends_ms < self.starts_ms:
             raise InvalidRoute("is before starts_at", "ends_at")
         seen: set[str] = set()

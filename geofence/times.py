@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from math import floor, isfinite
+from math import floor, inf
 from typing import Any, Final
 
 import numpy as np
@@ -42,9 +42,9 @@ def parse_time(value: object, field: str | None = None) -> int:
     if isinstance(value, str):
         return _parse_text(value, field)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not isfinite(value) or abs(value) >= _FURTHEST_S:
-            hint = ": milliseconds? seconds since 1970 are wanted" if isfinite(value) else ""
-            raise InvalidRecord(f"{value} is not a time{hint}", field)
+        if not abs(value) < _FURTHEST_S:  # as no comparison with NaN is true
+            hint = ": milliseconds? seconds since 1970 are wanted" if abs(value) < inf else ""
+            raise InvalidRecord(f"{str(value)[:40]} is not a time{hint}", field)
         return floor(value * 1000 + 0.5)
     raise InvalidRecord(f"{value!r} is not a time", field)
 
@@ -125,7 +125,10 @@ def _parse_alike(values: Sequence[Any]) -> npt.NDArray[np.int64] | None:
 
 
 def _parse_numbers(values: Sequence[float]) -> npt.NDArray[np.int64] | None:
-    seconds = np.array(values, dtype=np.float64)
+    try:
+        seconds = np.array(values, dtype=np.float64)
+    except OverflowError:  # JSON has whole numbers that no float holds
+        return None
     return np.floor(seconds * 1000 + 0.5).astype(np.int64) if (abs(seconds) < _FURTHEST_S).all() else None
 
 

@@ -176,7 +176,7 @@ def _text(value: Any) -> str | None:
 def _number(value: Any) -> float | None:
     try:
         return None if value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # JSON has whole numbers that no float holds
         return None
 
 

@@ -11,7 +11,6 @@ import faust
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from geofence.routes import Route
 from streams import transport
 from streams.agents.runs import Take, agent_of_runs, consumer_of
 from streams.detection import DetectionWork
@@ -20,6 +19,7 @@ from streams.holding import INPUTS, Holding
 from streams.inspection import DECODERS, Inspection
 from streams.metrics import Instruments, StateCollector
 from streams.partition import Detection, Partition
+from streams.route_book import RouteSpan
 from streams.scoring import StopScoring
 from streams.settings import Settings
 from streams.sink import TableSink
@@ -154,7 +154,7 @@ class Worker:
         await self.facts.stop()
 
 
-def _still_to_come(route: Route, work: Partition) -> bool:
+def _still_to_come(work: Partition, route: RouteSpan) -> bool:
     """Whether, by the driver's own time, the route is not over."""
     ends_ms = route.starts_ms + ROUTE_LASTS_MS if route.ends_ms is None else route.ends_ms
     return ends_ms > work.last_seen_ms(route.driver_id)

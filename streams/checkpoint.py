@@ -30,6 +30,9 @@ BATCH_BYTES: Final = 256 * 2**10
 OutRecord = tuple[str, bytes | None, bytes | None, int | None]
 """Topic, key, value, and the partition unless the key decides."""
 
+Letter = tuple[bytes | None, DeadLetter]
+"""With its key."""
+
 
 class Fenced(ServicetimeError):
     """Another process has taken over the partition; what this one had not committed is void."""
@@ -53,7 +56,7 @@ class Changes:
 
     positions: Positions
     outputs: list[ServiceTime | FenceEvent] = field(default_factory=list)
-    letters: list[tuple[bytes | None, DeadLetter]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
     extra: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     """Topic (the contract's name), key and value of records made elsewhere."""
 

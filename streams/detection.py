@@ -4,17 +4,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final
 
 from aiokafka import TopicPartition
 
-from geofence.routes import Route
 from streams.facts import Facts
 from streams.holding import Held, Holding, raise_from, wall_ms
 from streams.intake import Intake, until_it_works
 from streams.metrics import PartitionReport
 from streams.partition import FenceChange, OutOfSequence, Partition, portions
+from streams.route_book import RouteSpan
 from streams.scoring import Prediction, StopScoring
 from streams.settings import Settings
 from streams.transport import Run
@@ -101,14 +102,14 @@ class DetectionWork:
                 let_go_s = now_s
                 self._let_go()
 
-    async def predict_again(self, still_to_come: Callable[[Route, Partition], bool]) -> None:
+    async def predict_again(self, still_to_come: Callable[[Partition, RouteSpan], bool]) -> None:
         """Score the routes that are not over anew: another model is in charge."""
         if self._scoring is None:
             return
         for held in list(self._holding.held.values()):
             work = held.work
             if work is not None:
-                routes = [r for r in self._facts.routes_of(held.number) if still_to_come(r, work)]
+                routes = self._facts.routes.of_partition(held.number, partial(still_to_come, work))
                 predictions = await self._scoring.of_routes(routes)
                 if held.work is work:
                     work.add(predictions)

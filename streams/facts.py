@@ -9,11 +9,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from geofence.clock import FOREVER_MS
 from geofence.errors import InvalidRecord
 from geofence.fences import Fence, FenceSet
-from geofence.plan import covers
-from geofence.routes import Route
 from geofence.rules import Rules
 from models.rows import Facts as StopFacts
 from models.weather import Weather, WeatherBook
@@ -21,7 +18,8 @@ from streams.packed import KafkaRecord
 from streams.partition import FenceChange
 from streams.reading import groupless_consumer, read_stretch
 from streams.records import decode_fence, decode_route, decode_weather
-from streams.topics import DAY_MS, Topics
+from streams.route_book import RouteBook
+from streams.topics import Topics
 
 POLL_MS: Final = 100
 LOOK_AGAIN_S: Final = 0.005
@@ -34,18 +32,13 @@ log = logging.getLogger(__name__)
 class Facts:
     """Follows the compacted topics without a consumer group, so that each worker has all of them.
 
-    Records that cannot be read are skipped here: the worker that holds their partition reports them. A
-    driver's routes are let go that were over long before his newest began, when no visit is told anew any
-    more.
+    Records that cannot be read are skipped here: the worker that holds their partition reports them.
     """
 
     def __init__(self, bootstrap: str, topics: Topics, day_kept_s: float = Rules().day_kept_s) -> None:
-        self.routes: dict[str, Route] = {}
-        self._routes_kept_ms = 2 * DAY_MS + round(1000 * day_kept_s)
-        self._of_driver: dict[str, set[str]] = {}  # ids of routes
+        self.routes = RouteBook(day_kept_s)
         self.weather = WeatherBook()
         self.know(FenceSet())
-        self._partition_of: dict[str, int] = {}
         self.on_fence: list[Callable[[FenceChange], None]] = []
         self._bootstrap = bootstrap
         self._topics = topics
@@ -109,10 +102,6 @@ class Facts:
         assert self._consumer is not None
         return int(await self._consumer.position(tp))
 
-    def routes_of(self, partition: int) -> list[Route]:
-        """The routes that came in one partition."""
-        return [r for r in self.routes.values() if self._partition_of[r.route_id] == partition]
-
     async def fence_positions(self) -> dict[int, int]:
         """The next offset of each geofences' partition."""
         return {tp.partition: await self.position(tp) for tp in self.partitions("geofences")}
@@ -168,21 +157,7 @@ class Facts:
     def _take_route(self, partition: int, record: KafkaRecord) -> None:
         with suppress(InvalidRecord):
             if record.value is not None:
-                route = decode_route(record.value)
-                self.routes[route.route_id] = route
-                self._partition_of[route.route_id] = partition
-                self._of_driver.setdefault(route.driver_id, set()).add(route.route_id)
-                self._let_go(route.driver_id)
-
-    def _let_go(self, driver_id: str) -> None:
-        """Forget the driver's routes that are long over."""
-        ids = self._of_driver[driver_id]
-        own = {i: self.routes[i] for i in ids if i in self.routes and self.routes[i].driver_id == driver_id}
-        since_ms = max([r.starts_ms for r in own.values()]) - self._routes_kept_ms
-        for route_id, route in own.items():
-            if not covers(route, since_ms, FOREVER_MS):
-                del self.routes[route_id], self._partition_of[route_id]
-        ids.intersection_update(i for i in own if i in self.routes)
+                self.routes.put(partition, decode_route(record.value))
 
     def _take_weather(self, _partition: int, record: KafkaRecord) -> None:
         with suppress(InvalidRecord):

@@ -8,10 +8,10 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from geofence.errors import InvalidRecord
-from streams.checkpoint import Fenced, NotCommitted, Producer
+from streams.checkpoint import Fenced, Letter, NotCommitted, Producer
 from streams.intake import Intake, until_it_works
 from streams.partition import letter_for
-from streams.records import DeadLetter, decode_fence, decode_manual, decode_weather, encode
+from streams.records import decode_fence, decode_manual, decode_weather, encode
 from streams.topics import Topics
 from streams.transport import Run
 
@@ -80,9 +80,7 @@ class Inspection:
             else:
                 self._positions[tp] = fresh.end
 
-    async def _commit(
-        self, tp: TopicPartition, letters: list[tuple[bytes | None, DeadLetter]], end: int
-    ) -> None:
+    async def _commit(self, tp: TopicPartition, letters: list[Letter], end: int) -> None:
         topic = self._topics.name("dead-letters")
         records = [(topic, key, encode(letter), None) for key, letter in letters]
         await self._producers[tp].commit(records, {tp: end}, self._topics.app_id)
@@ -109,4 +107,4 @@ async def _unreadable(topic: str, run: Run) -> Any:
         try:
             decode(record.value or b"")
         except InvalidRecord as error:
-            yield record.key, letter_for(run, record, error.reason, error.field)
+            yield letter_for(run, record, error.reason, error.field)

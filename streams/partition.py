@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from geofence.errors import InvalidRecord, ServicetimeError
 from geofence.events import DeviceFenceEvent, Output, PingBatch
 from geofence.fences import Fence
 from geofence.routes import Route
-from streams.checkpoint import Changes
+from streams.checkpoint import Changes, Letter
 from streams.packed import VALUE, VALUE_END, KafkaRecord, PackedRecords
 from streams.records import (
     DeadLetter,
@@ -18,8 +18,12 @@ from streams.records import (
     decode_pings,
     decode_route,
 )
+from streams.records.outputs import MOST_OF_VALUE, rooms
 from streams.state import Counts, Delta, Positions, Stored
 from streams.transport import Run
+
+MOST_OF_KEY: Final = 64 * 2**10
+"""A dead letter has the beginning of a longer key."""
 
 
 class PingCounters(Protocol):
@@ -98,7 +102,7 @@ class Partition:
         self._before = self.positions.counts
         self._dead = 0
         self._outputs: list[Output] = []
-        self._letters: list[tuple[bytes | None, DeadLetter]] = []
+        self._letters: list[Letter] = []
         self._extra: list[tuple[str, bytes, bytes]] = []
         self._since_ms: int | None = None
         self._changed = False
@@ -201,8 +205,10 @@ class Partition:
 
     def _take_pings(self, run: Run) -> None:
         decoded = _decoded(run.records)
-        for bad in decoded.bad:
-            self._bury(run, run.records[bad.index], bad.reason, bad.field)
+        of_bad = [run.records[bad.index] for bad in decoded.bad]
+        shared = rooms((bad.index, record.value) for bad, record in zip(decoded.bad, of_bad, strict=True))
+        for bad, record, room in zip(decoded.bad, of_bad, shared, strict=True):
+            self._bury(run, record, bad.reason, bad.field, room)
         outputs = self._engine.feed(decoded.batch) if len(decoded.batch) else []
         if outputs and self._since_ms is None:
             self._since_ms = run.records[0].timestamp
@@ -227,8 +233,10 @@ class Partition:
             except InvalidRecord as error:
                 self._bury(run, record, error.reason, error.field)
 
-    def _bury(self, run: Run, record: KafkaRecord, reason: str, field: str | None) -> None:
-        self._letters.append((record.key, letter_for(run, record, reason, field)))
+    def _bury(
+        self, run: Run, record: KafkaRecord, reason: str, field: str | None, room: int = MOST_OF_VALUE
+    ) -> None:
+        self._letters.append(letter_for(run, record, reason, field, room))
         self._dead += 1
 
 
@@ -238,7 +246,10 @@ def _decoded(records: Sequence[KafkaRecord]) -> DecodedPings:
     return decode_pings([r.value for r in records])
 
 
-def letter_for(run: Run, record: KafkaRecord, reason: str, field: str | None) -> DeadLetter:
-    """The dead letter of a record of a run."""
+def letter_for(
+    run: Run, record: KafkaRecord, reason: str, field: str | None, room: int = MOST_OF_VALUE
+) -> Letter:
+    """The dead letter of a record of a run, with the key it came with."""
     place = run.topic, run.partition, record.offset, record.timestamp
-    return DeadLetter.of(*place, reason, field, record.value)
+    key = None if record.key is None else record.key[:MOST_OF_KEY]
+    return key, DeadLetter.of(*place, reason, field, record.value, room)

@@ -30,6 +30,7 @@ from streams.files import (
 from streams.files.ahead import Ahead
 from streams.files.opening import COMPRESSIONS, STDIN, Advance, is_dataset
 from streams.records import DeadLetter
+from streams.records.outputs import rooms
 from streams.records.pings import load_scanner
 from streams.tally import Tally, Told, Totals, Wanted
 
@@ -304,8 +305,10 @@ def taken_until(events: deque[DeviceFenceEvent], ts_ms: int) -> list[DeviceFence
 
 def _dead_letters(path: str, received_ms: int, read: PingsRead) -> Iterator[DeadLetter]:
     """One for each bad line: the file as topic, the line from 0 as offset."""
-    for bad in read.bad:
-        yield DeadLetter.of(file_name(path), 0, bad.line - 1, received_ms, bad.reason, bad.field, bad.value)
+    shared = rooms((bad.line, bad.value) for bad in read.bad)
+    for bad, room in zip(read.bad, shared, strict=True):
+        place = file_name(path), 0, bad.line - 1, received_ms
+        yield DeadLetter.of(*place, bad.reason, bad.field, bad.value, room)
 
 
 def _received_ms(path: str) -> int:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,11 +84,11 @@ class StopScoring:
         if self._scorer is None:
             await self.refresh()
             await asyncio.to_thread(self._need_some_scorer)
-        wanted = [route for route in routes if route.stops]
+        wanted = (route for route in routes if route.stops)
         predictions: list[Prediction] = []
         async with self._one_at_a_time:
-            for first in range(0, len(wanted), AT_ONCE):
-                stops = await self._stops(wanted[first : first + AT_ONCE])
+            while at_once := list(islice(wanted, AT_ONCE)):
+                stops = await self._stops(at_once)
                 predictions += await asyncio.to_thread(self._score, stops)
         return predictions
 

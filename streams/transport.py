@@ -28,8 +28,8 @@ RUNS_AHEAD: Final = 2
 """Runs of one partition that may wait for its agent before fetching pauses. This bounds memory."""
 
 FETCH_WAIT_MS: Final = 40
-"""So long a broker gathers what comes before it answers a fetch, since many small runs cost more than few larger
-ones. Partitions drained meanwhile are asked for after that."""
+"""So long the broker gathers what comes before it answers a fetch: small runs cost more than large ones.
+Partitions drained meanwhile are asked for after that."""
 
 FETCH_ENOUGH: Final = 256 * 2**10
 """When there are so many bytes it answers at once."""

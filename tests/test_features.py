@@ -157,9 +157,9 @@ def test_training_rows_equal_serving_rows() -> None:
 FACTS = st.fixed_dictionaries(
     {},
     optional={
-        "floor": st.one_of(st.integers(-2, 30), st.just("3")),
+        "floor": st.one_of(st.integers(-2, 30), st.just("3"), st.just(10**400)),
         "elevator": st.sampled_from([True, False, "yes", "no"]),
-        "parking_difficulty": st.sampled_from([1, 4.5, "easy", "hard"]),
+        "parking_difficulty": st.sampled_from([1, 4.5, "easy", "hard", -(10**400)]),
         "area_type": st.sampled_from(["urban", "rural"]),
         "region": st.sampled_from(["north", "south"]),
     },

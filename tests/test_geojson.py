@@ -128,6 +128,8 @@ def test_a_shape_across_the_antimeridian_is_one_piece_however_written(geometry):
         (feature(radius_m=None), "radius_m", "is missing: a Point needs one"),
         (feature(radius_m="50"), "radius_m", "'50' is not a number"),
         (feature(radius_m=True), "radius_m", "True is not a number"),
+        (feature(radius_m=10**400), "radius_m", f"1{'0' * 59} is not a number"),
+        (feature(customer_id="x" * 1001), "customer_id", "is longer than 1,000 characters"),
         (feature(radius_m=-1), "radius_m", "-1.0 is not between 0 and 50,000 metres"),
         (feature(fence_id=None), "fence_id", "is missing"),
         (feature(fence_id=5), "fence_id", "5 is not text"),

@@ -1,6 +1,7 @@
 """The wire: every field that can be wrong is named, and what is written is read back."""
 
 import json
+from base64 import b64decode
 from math import isnan
 
 import pytest
@@ -38,6 +39,7 @@ from streams.records import (
     encode,
     engine_version,
 )
+from streams.records.outputs import MOST_OF_VALUE, rooms
 
 NOON = "2026-09-21T12:00:00.000Z"
 NOON_MS = 1_789_992_000_000
@@ -119,6 +121,7 @@ def test_the_null_island_is_a_place():
     assert len(decode_pings([message(ping(lat=0, lon=0))]).batch) == 1
 
 
+MILLISECONDS = ": milliseconds? seconds since 1970 are wanted"
 BAD_PINGS = [
     (b"", "is not JSON: input data was truncated", None),
     (b"hello", "is not JSON: invalid character (byte 0)", None),
@@ -140,6 +143,8 @@ BAD_PINGS = [
     (message(ping(ts=None)), "expected int | float | str, got null", "ts"),
     (message(ping(ts=0)), "1970-01-01T00:00:00.000Z is not between 1990 and 2200", "ts"),
     (message(ping(heading_deg=361)), "expected float <= 360.0", "heading_deg"),
+    (message(ping(ts=10**400)), f"1{'0' * 39} is not a time{MILLISECONDS}", "ts"),
+    (message(ping(driver_id="x" * 1001)), "is longer than 1,000 characters", "driver_id"),
 ]
 
 
@@ -234,6 +239,26 @@ def test_a_route_has_its_stops_in_sequence():
             {"stops": [{**ROUTE["stops"][0], "sequence": 1.5}]},
             "stops[0].sequence",
             "1.5 is not a whole number",
+        ),
+        *(
+            (
+                {"stops": [{**ROUTE["stops"][0], "sequence": number}]},
+                "stops[0].sequence",
+                f"{str(number)[:40]} is not between -2^53 and 2^53",
+            )
+            for number in (2**53 + 1, -(2**63), 2**64, 10**400, -1e300)
+        ),
+        (
+            {"stops": [{**ROUTE["stops"][0], "order": {"items": 1e300}}]},
+            "stops[0].order.items",
+            "1e+300 is not between -2^53 and 2^53",
+        ),
+        ({"ends_at": 10**400}, "ends_at", f"1{'0' * 39} is not a time{MILLISECONDS}"),
+        ({"route_id": "x" * 1001}, "route_id", "is longer than 1,000 characters"),
+        (
+            {"stops": [{**ROUTE["stops"][0], "stop_id": "x" * 1001}]},
+            "stops[0].stop_id",
+            "is longer than 1,000 characters",
         ),
         ({"stops": [{**ROUTE["stops"][0], "customer_id": ""}]}, "stops[0].customer_id", "is empty"),
         ({"stops": [ROUTE["stops"][0]] * 2}, "stops.stop_id", "'s2' appears twice"),
@@ -367,6 +392,39 @@ def test_a_dead_letter_carries_the_message():
         "value_base64": "AHs=",
         "field": "lat",
     }
+
+
+def test_a_dead_letter_of_a_long_message_has_its_beginning_and_its_length():
+    whole = bytes(MOST_OF_VALUE + 1)
+    letter = DeadLetter.of("gps-pings", 3, 17, NOON_MS, "is odd: " + "x" * 10_000, None, whole)
+    assert b64decode(letter.value_base64) == whole[:-1]
+    assert letter.value_bytes == len(whole)
+    assert len(letter.reason) == 500
+    assert DeadLetter.of("gps-pings", 3, 17, NOON_MS, "is odd", None, whole[:-1]).value_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("received_ms", "received_at"),
+    [(-1, "1970-01-01T00:00:00.000Z"), (1000 * NOON_MS, "2200-01-01T00:00:00.000Z")],  # none, microseconds
+)
+def test_a_dead_letter_takes_whatever_time_a_producer_has_given(received_ms, received_at):
+    assert DeadLetter.of("gps-pings", 3, 17, received_ms, "is odd", None, b"").received_at == received_at
+
+
+def test_letters_of_one_message_share_what_a_single_one_may_keep():
+    half, long = bytes(MOST_OF_VALUE // 2 + 1), bytes(MOST_OF_VALUE + 1)
+    messages = [
+        (4, b"short"),
+        (4, b"short"),
+        (7, half),
+        (7, half),
+        (7, half),
+        (8, long),
+        (8, long),
+        (9, None),
+    ]
+    most = MOST_OF_VALUE
+    assert list(rooms(messages)) == [most, most - 5, most, most - len(half), 0, most, 0, most]
 
 
 def test_a_prediction_says_when_it_is_a_fallback():

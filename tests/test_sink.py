@@ -9,13 +9,14 @@ from geofence.fences import FenceSet
 from models import dataset
 from models.rows import Facts
 from streams.metrics import Instruments
+from streams.route_book import RouteBook
 from streams.sink import TableSink
 
 
 class NoFacts:
     """Facts of a deployment that has neither fences nor routes."""
 
-    stops, routes = Facts(FenceSet()), {}
+    stops, routes = Facts(FenceSet()), RouteBook(0.0)
 
     async def present(self, *topics: str) -> bool:
         return True

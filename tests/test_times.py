@@ -47,6 +47,8 @@ def test_a_time_is_read_in_every_form_the_contract_names(text, ts_ms):
         (True, "True is not a time"),
         (None, "None is not a time"),
         (float("nan"), "nan is not a time"),
+        (float("-inf"), "-inf is not a time"),
+        (-(10**400), f"-1{'0' * 38} is not a time: milliseconds? seconds since 1970 are wanted"),
         (1_790_000_336_604, "1790000336604 is not a time: milliseconds? seconds since 1970 are wanted"),
     ],
 )

@@ -120,7 +120,8 @@ def decode_truth(value: bytes) -> Served:
 
 def _seconds(value: Time, field: str) -> float:
     """Epoch seconds; a number is taken as it is, finer than milliseconds too."""
-    return parse_time(value, field) / 1000 if isinstance(value, str) else float(value)
+    ts_ms = parse_time(value, field)
+    return ts_ms / 1000 if isinstance(value, str) else float(value)
 
 
 def _pair(values: tuple[Time, Time] | None, field: str) -> tuple[float, float] | None:

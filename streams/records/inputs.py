@@ -9,6 +9,7 @@ from geofence.errors import InvalidFence, InvalidRecord, InvalidRoute
 from geofence.events import DeviceFenceEvent, FenceEventType
 from geofence.fences import Fence
 from geofence.geojson import fence_of
+from geofence.ids import flaw_of
 from geofence.routes import Order, Route, Stop
 from geofence.times import format_time, parse_time, require_plausible
 from models.weather import Weather
@@ -181,8 +182,8 @@ def _stop_record(stop: Stop) -> StopRecord:
 
 def _stop(record: StopRecord, place: str) -> Stop:
     for name in ("stop_id", "customer_id"):
-        if not getattr(record, name):
-            raise InvalidRoute("is empty", f"{place}.{name}")
+        if flaw := flaw_of(getattr(record, name)):
+            raise InvalidRoute(flaw, f"{place}.{name}")
     return Stop(
         stop_id=record.stop_id,
         customer_id=record.customer_id,
@@ -210,5 +211,5 @@ def _optional_time(value: Time | None, field: str) -> int | None:
 
 def _require_names(**names: str) -> None:
     for field, name in names.items():
-        if not name:
-            raise InvalidRecord("is empty", field)
+        if flaw := flaw_of(name):
+            raise InvalidRecord(flaw, field)

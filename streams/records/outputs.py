@@ -1,6 +1,7 @@
 """The records that leave, with exactly the contract's fields, and back again."""
 
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from typing import Final
@@ -9,7 +10,7 @@ import msgspec
 
 from geofence.errors import InvalidRecord
 from geofence.events import FenceEvent, RunnerUp, ServiceTime, VisitStatus
-from geofence.times import format_time, parse_time
+from geofence.times import LATEST_MS, format_time, parse_time
 from streams.records.reasons import read
 
 SCHEMA_VERSION: Final = 1
@@ -73,6 +74,12 @@ class FenceEventRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+MOST_OF_VALUE: Final = 512 * 2**10
+"""A dead letter keeps so many bytes of its message, so that as text they fit into a message again."""
+
+MOST_OF_REASON: Final = 500
+
+
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A record of `dead-letters`: an input message that could not be used, where it stood, and why."""
 
@@ -83,6 +90,8 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     value_base64: str
     field: str | None = None
+    value_bytes: int | None = None
+    """How long the message is, where `value_base64` is only its beginning."""
 
     @classmethod
     def of(
@@ -94,10 +103,27 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
         reason: str,
         field: str | None,
         value: bytes | None,
+        room: int = MOST_OF_VALUE,
     ) -> "DeadLetter":
-        """A dead letter for that message; a null value becomes empty text."""
-        text = b64encode(value or b"").decode()
-        return cls(topic, partition, offset, format_time(received_ms), reason, text, field)
+        """A dead letter with so many bytes of that message; a null value becomes empty text."""
+        whole = value or b""
+        text, longer = b64encode(whole[:room]).decode(), len(whole) if len(whole) > room else None
+        received_at = format_time(min(max(0, received_ms), LATEST_MS))  # as a producer may have it
+        why = reason[:MOST_OF_REASON]
+        return cls(topic, partition, offset, received_at, why, text, field, longer)
+
+
+def rooms(messages: Iterable[tuple[int, bytes | None]]) -> Iterator[int]:
+    """How much of its message each of several letters may keep: those of one share what a single one may.
+
+    A message (its number and value) has a letter for each bad ping in its array, one after the other.
+    """
+    latest, room = -1, 0
+    for number, value in messages:
+        if number != latest:
+            latest, room = number, MOST_OF_VALUE
+        yield room
+        room = max(0, room - len(value or b""))
 
 
 class ModelRef(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from geofence.errors import InvalidPing, InvalidRecord
 from geofence.events import PingBatch
+from geofence.ids import LONGEST_ID, flaw_of
 from geofence.times import EARLIEST_MS, LATEST_MS, parse_time, parse_times, require_plausible
 from streams.records.reasons import UNREADABLE, reason_of
 
@@ -117,6 +118,9 @@ def _scanned(
     drivers = [data[begin:end].decode() for begin, end in names.tolist()]
     lat, lon = numbers[0], numbers[1]
     plain &= usable_places(ts_ms, lat, lon)
+    endless = names[:, 1] - names[:, 0] > LONGEST_ID
+    if endless.any():
+        plain &= ~endless[codes]
     rest = np.flatnonzero(~plain)
     if len(rest) == 0:
         batch = PingBatch(drivers, codes, ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3]))
@@ -241,8 +245,9 @@ def checked(
 def usable_rows(batch: PingBatch) -> Mask:
     """Which rows have a driver, a place on Earth and a time that a phone can have sent."""
     usable = usable_places(batch.ts_ms, batch.lat, batch.lon)
-    if "" in batch.names:
-        usable &= batch.codes != batch.names.index("")
+    for code, name in enumerate(batch.names):
+        if flaw_of(name):
+            usable &= batch.codes != code
     return usable
 
 
@@ -254,8 +259,8 @@ def usable_places(ts_ms: Places, lat: Floats, lon: Floats) -> Mask:
 
 def require_ping(driver_id: str, ts: object, lat: float, lon: float) -> int:
     """The time in ms of a ping that can be used; InvalidPing, naming the field, when it cannot."""
-    if not driver_id:
-        raise InvalidPing("is empty", "driver_id")
+    if flaw := flaw_of(driver_id):
+        raise InvalidPing(flaw, "driver_id")
     ts_ms = require_plausible(parse_time(ts, "ts"), "ts")
     if not abs(lat) <= 90:
         raise InvalidPing(f"{lat} is not between -90 and 90", "lat")

@@ -13,6 +13,9 @@ Wire = TypeVar("Wire")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
 _AT_FIELD: Final = re.compile(r"(.*) - at `\$\.?([^`]*)`", re.DOTALL)
 
+LARGEST_WHOLE: Final = 1 << 53
+"""Beyond it, numbers that JSON readers take for floats run into each other."""
+
 UNREADABLE: Final = (ValueError, TypeError, RecursionError)
 """What msgspec raises on bad input: its own errors and bad UTF-8 are ValueErrors; deep nesting recurses."""
 
@@ -48,7 +51,9 @@ def read(decode: Callable[[bytes], Wire], value: bytes, error_type: type[Invalid
 
 
 def whole(value: float, field: str, error_type: type[InvalidRecord]) -> int:
-    """A whole number, also when written as 3.0."""
+    """A whole number, also when written as 3.0, that states and tables have room for."""
+    if not abs(value) <= LARGEST_WHOLE:
+        raise error_type(f"{str(value)[:40]} is not between -2^53 and 2^53", field)
     if value != int(value):
         raise error_type(f"{value} is not a whole number", field)
     return int(value)
