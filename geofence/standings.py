@@ -60,16 +60,13 @@ class Standings:
 
 
 @lean()
-def judged(customer: int, entered_ms: int, left_ms: int, stood: Ints) -> Any:
+def judged(entered_ms: int, left_ms: int, stood: Ints) -> Any:
     """When nothing can change a way through a fence any more, and whether a standing speaks instead of it.
 
-    A standing counts that was on the way, or just before or after it.
+    Of its customer's standings, one counts that was on the way, or just before or after it.
     """
     settled_ms, speaks = left_ms + APART_MS, False
     for k in range(len(stood)):
-        if (
-            stood[k, CUSTOMER] == customer
-            and max(stood[k, BEGIN_MS] - left_ms, entered_ms - stood[k, END_MS]) <= APART_MS
-        ):
+        if max(stood[k, BEGIN_MS] - left_ms, entered_ms - stood[k, END_MS]) <= APART_MS:
             settled_ms, speaks = max(settled_ms, stood[k, END_MS]), speaks or stood[k, SPEAKS] > 0
     return settled_ms, speaks

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from geofence import sweep
 from geofence.compiling import kernel
 from geofence.standings import APART_MS, judged
+from geofence.standings import CUSTOMER as BY_CUSTOMER
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -50,18 +51,16 @@ def ways_through(
 @kernel()
 def joined(noted: Ints) -> Any:
     """The ways noted, in the order they began: what goes on soon after the one before is one with it."""
-    ways = np.empty_like(noted)
-    count = 0
-    for n in range(len(noted)):
-        k = count - 1
-        while k >= 0 and ways[k, NUMBER] != noted[n, NUMBER]:
-            k -= 1
-        if k >= 0 and noted[n, ENTERED_MS] - ways[k, LEFT_MS] <= APART_MS:
-            ways[k, LEFT_MS] = max(ways[k, LEFT_MS], noted[n, LEFT_MS])
+    ways, begins = noted.copy(), np.ones(len(noted), np.bool_)
+    k = -1
+    for n in np.argsort(noted[:, NUMBER], kind="mergesort"):
+        goes_on = k >= 0 and ways[k, NUMBER] == ways[n, NUMBER]
+        if goes_on and ways[n, ENTERED_MS] - ways[k, LEFT_MS] <= APART_MS:
+            ways[k, LEFT_MS] = max(ways[k, LEFT_MS], ways[n, LEFT_MS])
+            begins[n] = False
         else:
-            ways[count] = noted[n]
-            count += 1
-    return ways[:count]
+            k = n
+    return ways[begins]
 
 
 @kernel()
@@ -70,11 +69,14 @@ def settled(noted: Ints, stood: Ints, until_ms: int, after_ms: int) -> Any:
 
     `stood` are rows of `standings`; a row to tell of is the number of a fence, and when it was entered.
     """
-    ways = joined(noted)
+    ways, stood = joined(noted), stood[np.argsort(stood[:, BY_CUSTOMER], kind="mergesort")]
+    customers = stood[:, BY_CUSTOMER]
     left, told = np.empty_like(ways), np.empty((len(ways), 2), np.int64)
     waits = tells = 0
     for n in range(len(ways)):
-        settled_ms, speaks = judged(ways[n, CUSTOMER], ways[n, ENTERED_MS], ways[n, LEFT_MS], stood)
+        first = np.searchsorted(customers, ways[n, CUSTOMER])
+        last = np.searchsorted(customers, ways[n, CUSTOMER], side="right")
+        settled_ms, speaks = judged(ways[n, ENTERED_MS], ways[n, LEFT_MS], stood[first:last])
         if settled_ms > until_ms:
             left[waits] = ways[n]
             waits += 1
