@@ -32,7 +32,7 @@ from geofence.hypotheses import (
     Groups,
     Stand,
 )
-from geofence.onward import all_orders, share_chance
+from geofence.onward import AGAIN, all_orders, seen_before, share_chance
 from geofence.order import best_prior, put
 from geofence.plan import PlannedStop
 from geofence.walk import Walk
@@ -121,7 +121,10 @@ def _near(table: Table, rows: Ints, at: Floats) -> Near:
 
 @kernel()
 def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
-    """How much each customer promises: well placed, and planned next by any of the best hypotheses."""
+    """How much each customer promises: well placed, and planned next by any of the best hypotheses.
+
+    Or held to have been served by one: then perhaps it was another, and this one comes only now.
+    """
     found = np.empty(len(near.real))
     top = min(LEADING, len(beam.real))
     planned = np.zeros_like(beam.served[0])
@@ -142,6 +145,9 @@ def _promises(beam: Beam, near: Near, stand: Stand) -> Floats:
                 whole_of_best[:, UNSERVED], stops, planned,
             )  # fmt: skip
             prior = max(prior, next_ones)
+        for h in range(top):
+            if seen_before(beam, h, whole[CUSTOMER]):
+                prior = max(prior, AGAIN)
         found[n] = place + prior
     return found
 
