@@ -41,7 +41,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GROUP: Final = 7  # customers at most served from one standstill
-NEAREST: Final = 7  # customers looked at for one standstill
+NEAREST: Final = 12  # customers looked at for one standstill, at most ...
+SURELY: Final = 7  # ... so many in any case ...
+PROMISES_LESS: Final = 8.0  # ... and no more that are so much less likely than the best, as a logarithm
 LEADING: Final = 3  # hypotheses that say which customers are worth a look
 WORTH: Final = -9.0  # what is less likely than this before any fix is seen is not looked at
 SHARED_UNPLANNED: Final = log(0.2)  # one more customer served that no route names
@@ -93,8 +95,13 @@ class Table(NamedTuple):
 def likeliest(beam: Beam, table: Table, rows: Ints, at: Floats, stand: Stand) -> Any:
     """The customers worth a look, of those in these rows of the table and so placed; and their numbers."""
     near, numbers = _near(table, rows, at), np.arange(len(rows))
-    if len(rows) > NEAREST:
-        numbers = np.argsort(-_promises(beam, near, stand), kind="mergesort")[:NEAREST]
+    if len(rows) > SURELY:
+        promises = _promises(beam, near, stand)
+        numbers = np.argsort(-promises, kind="mergesort")[:NEAREST]
+        least, count = promises[numbers[0]] - PROMISES_LESS, SURELY
+        while count < len(numbers) and promises[numbers[count]] > least:
+            count += 1
+        numbers = numbers[:count]
         near = _near(table, rows[numbers], at[numbers])
     return near, numbers
 

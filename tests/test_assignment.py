@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from geofence.assignment import WINDOW, Assigner, Decision
 from geofence.creeping import Creeping
 from geofence.evidence import Candidate, Nearby
-from geofence.groups import Near, grouped
+from geofence.groups import NEAREST, SURELY, Near, grouped
 from geofence.hypotheses import G_ID
 from geofence.plan import Plan
 from geofence.routes import Order, Route, Stop
@@ -362,6 +362,26 @@ def test_one_planned_after_others_near_is_looked_at_before_any_that_no_route_nam
     found = Assigner(Plan([plan("a", "a2", "far", "b")], START_MS, START_MS + 3_600_000), 20.0)
     looked = found.step(0, stand(5, 0, 450), _no_walk(stand(5, 0, 450)), near)
     assert {"a", "a2", "far"} <= {c.customer_id for c in looked}
+
+
+def test_one_held_to_have_been_served_is_looked_at_before_those_that_no_route_names():
+    names = [candidate(f"u{n}", 3.0 * n, 5.0) for n in range(20)]
+    doors = {"a": 0.0, **{f"p{n}": 1000.0 * n for n in range(1, 6)}}
+    found = Assigner(Plan([plan(*doors, "b")], START_MS, START_MS + 3_600_000), 20.0)
+    for n, (customer, door) in enumerate(doors.items()):
+        s = stand(door, 400 * n, 150)
+        found.step(n, s, _no_walk(s), Nearby.of([candidate(customer, door)]))
+    again = stand(40, 4000, 150)
+    looked = found.step(6, again, _no_walk(again), Nearby.of([*names, candidate("a", 0.0)]))
+    assert "a" in {c.customer_id for c in looked}
+
+
+@pytest.mark.parametrize(("apart_m", "count"), [(1.0, NEAREST), (40.0, SURELY)])
+def test_more_are_looked_at_where_many_are_about_as_likely(apart_m, count):
+    names = [candidate(f"u{n}", apart_m * n) for n in range(20)]
+    found = Assigner(Plan([], START_MS, START_MS + 3_600_000), 20.0)
+    looked = found.step(0, stand(0, 0, 450), _no_walk(stand(0, 0, 450)), Nearby.of(names))
+    assert [c.customer_id for c in looked] == [f"u{n}" for n in range(count)]
 
 
 def test_a_customer_that_no_route_names_is_likelier_where_there_are_few():
