@@ -69,7 +69,7 @@ class StateDelta:
 def delta(driver: "Driver") -> StateDelta:
     """What to persist since the last call."""
     found = StateDelta(None)
-    if not driver.touched:
+    if not driver.touched:  # pings that only add to the day under way are all there is
         for day in driver.days[-1:]:
             _save_rows(day, found)
         return found
