@@ -125,8 +125,9 @@ def _scanned(
     if len(rest) == 0:
         batch = PingBatch(drivers, codes, ts_ms, lat, lon, _positive(numbers[2]), _positive(numbers[3]))
         return DecodedPings(batch, np.arange(len(batch)), [])
+    others = _decode_all([value_at(i) for i in rest.tolist()])
     if len(rest) == len(plain):
-        return _decode_all([value_at(i) for i in range(len(plain))])
+        return others
     batch = PingBatch(
         names=drivers,
         codes=codes[plain],
@@ -136,7 +137,6 @@ def _scanned(
         accuracy_m=_positive(numbers[2, plain]),
         speed_mps=_positive(numbers[3, plain]),
     )
-    others = _decode_all([value_at(i) for i in rest.tolist()])
     message = np.concatenate((np.flatnonzero(plain), rest[others.message_index]))
     order = np.argsort(message, kind="stable")
     bad = [replace(b, index=int(rest[b.index])) for b in others.bad]
@@ -245,10 +245,8 @@ def checked(
 def usable_rows(batch: PingBatch) -> Mask:
     """Which rows have a driver, a place on Earth and a time that a phone can have sent."""
     usable = usable_places(batch.ts_ms, batch.lat, batch.lon)
-    for code, name in enumerate(batch.names):
-        if flaw_of(name):
-            usable &= batch.codes != code
-    return usable
+    flawed = np.array([flaw_of(name) is not None for name in batch.names], dtype=np.bool_)
+    return usable & ~flawed[batch.codes]
 
 
 def usable_places(ts_ms: Places, lat: Floats, lon: Floats) -> Mask:
